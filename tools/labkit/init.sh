@@ -88,13 +88,14 @@ printf '%s' "$job" >/dev/shm/.lab/job
 run() {
     (
         echo 0 >/sys/fs/cgroup/job/cgroup.procs
-        exec 3>&-
+        exec 3>&- 4>&-
         exec setsid $4 chroot /new "$sh" /dev/shm/.lab/job
     ) <"$1" >"$2" 2>"$3"
 }
 relays=
 if [ "$input" = terminal ]; then
-    stty -F /dev/hvc0 rows "$rows" cols "$columns"
+    exec 4<>/dev/hvc0 # kept open, for the last one to close it forgets its size
+    stty rows "$rows" cols "$columns" <&4
     if [ "$errors" = apart ]; then
         cat /err >"$(port 2)" &
         relays=$!
@@ -104,6 +105,7 @@ if [ "$input" = terminal ]; then
     fi
     run /dev/hvc0 /dev/hvc0 "$errors" -c
     status=$?
+    exec 4>&-
 else
     # Through pipes, as a program expects them: it may open /dev/stdout, which a port allows only once.
     cat /out >"$(port 1)" &
