@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <cstddef>
+#include <kvm/abi/ioctl.hpp>
+#include <kvm/fd.hpp>
+
+/// The typed door to ioctl(2): `call(fd, op, argument)`. The direction of the argument, its type and what
+/// a success returns are in the type of `op`, so a mismatch does not compile.
+///
+/// It is also the door for an ioctl that the library does not know yet:
+/// `kvm::call(vm.fd(), kvm::abi::iow<MyArgument>(0xd6, "KVM_NEW"), argument)`.
+namespace kvm {
+
+namespace detail {
+
+/// ioctl(2) with a pointer or a number: the kernel's answer, or -errno.
+template <class Arg>
+[[gnu::always_inline]] inline long raw_ioctl(FdRef fd, std::uint32_t request, Arg argument) {
+    return sys(arch::nr_ioctl, fd.number(), request, argument);
+}
+
+/// The kernel's answer as a Result.
+template <class Ret>
+[[gnu::always_inline]] inline Result<Ret> answer(const char* what, long result) {
+    if (result < 0) [[unlikely]] {
+        return fail(what, static_cast<int>(-result));
+    }
+    if constexpr (__is_same(Ret, void)) {
+        return {};
+    } else {
+        return static_cast<Ret>(result);
+    }
+}
+
+/// Makes a T whose bytes the kernel is about to write: no store is spent on them before.
+template <class T>
+struct Unwritten {
+    constexpr operator T() const {
+        T value;
+        return value;
+    }
+};
+
+}  // namespace detail
+
+/// The argument is a number, or there is none.
+template <class Ret>
+[[gnu::always_inline]] inline Result<Ret> call(FdRef fd, Ioctl<void, Dir::none, Ret> op,
+                                               unsigned long argument = 0) {
+    return detail::answer<Ret>(op.name, detail::raw_ioctl(fd, op.request, argument));
+}
+
+/// The kernel reads the argument.
+template <class Arg, class Ret>
+[[gnu::always_inline]] inline Result<Ret> call(FdRef fd, Ioctl<Arg, Dir::in, Ret> op,
+                                               const std::type_identity_t<Arg>& argument) {
+    return detail::answer<Ret>(op.name, detail::raw_ioctl(fd, op.request, &argument));
+}
+
+/// The kernel writes the argument, which is the result.
+template <class Arg>
+[[gnu::always_inline]] inline Result<Arg> call(FdRef fd, Ioctl<Arg, Dir::out> op) {
+    Result<Arg> result(std::in_place, detail::Unwritten<Arg>());
+    const long answer = detail::raw_ioctl(fd, op.request, &*result);
+    if (answer < 0) [[unlikely]] {
+        result = fail(op.name, static_cast<int>(-answer));
+    }
+    return result;
+}
+
+/// The kernel reads and writes the argument.
+template <class Arg, class Ret>
+[[gnu::always_inline]] inline Result<Ret> call(FdRef fd, Ioctl<Arg, Dir::inout, Ret> op,
+                                               std::type_identity_t<Arg>& argument) {
+    return detail::answer<Ret>(op.name, detail::raw_ioctl(fd, op.request, &argument));
+}
+
+}  // namespace kvm

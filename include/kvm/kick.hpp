@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <kvm/abi/exit.hpp>
+#include <kvm/error.hpp>
+
+namespace kvm {
+
+/// Stops a vCPU's run() from any thread or signal handler: the one thing about a vCPU that another thread
+/// may hold. Copyable, and safe to use after the vCPU's end, when it does nothing.
+///
+/// A kick before run() makes the next run() return at once, a kick during run() ends it, a kick after it
+/// waits for the next: none is lost, each makes run() return exit::Interrupted. Several kicks before
+/// run() returns may become one; what the kicking thread wrote before is visible after it. A kick whose
+/// signal arrives late may cause one more exit::Interrupted.
+class Kick {
+public:
+    Kick(const Kick& other) noexcept;
+    Kick(Kick&& other) noexcept : state_(other.state_) { other.state_ = nullptr; }
+    Kick& operator=(Kick other) noexcept {
+        State* mine = state_;
+        state_ = other.state_;
+        other.state_ = mine;
+        return *this;
+    }
+    ~Kick();
+
+    /// Kicks. Async-signal-safe, does not block, errno is left alone.
+    void operator()() const noexcept;
+
+    struct State;
+
+private:
+    friend class Vcpu;
+    explicit Kick(State* state) : state_(state) {}
+
+    State* state_;
+};
+
+/// A signal number that nothing else is likely to use, for Vcpu::create_kick(): SIGRTMIN.
+int kick_signal();
+
+/// Gives `signal` an empty handler, which is all that a Kick needs of it. Programs with a handler of
+/// their own need not call this. Errors: EBUSY (the signal has another handler), EINVAL.
+Result<void> install_kick_handler(int signal = kick_signal());
+
+namespace detail {
+
+/// Cold half of Vcpu::run(): 0 if the failure is an exit (then kvm_run says which), else the errno.
+/// Takes back the immediate exit that a Kick asked for.
+int run_failed(Run& run, long result);
+void kick_detach(Kick::State* state);
+
+}  // namespace detail
+
+}  // namespace kvm

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <kvm/abi/cap.hpp>
+#include <kvm/abi/table.hpp>
+#include <kvm/ioctl.hpp>
+#include <type_traits>
+
+namespace kvm {
+
+/// An attribute of a device, vCPU, VM or the system: its address and the type of its value. The kernel
+/// reads or writes exactly a T: name the attribute once, with the right type.
+template <class T>
+struct Attr {
+    u32 group;
+    u64 attr;
+    const char* name = "KVM_DEVICE_ATTR";
+};
+
+namespace detail {
+
+/// What Kvm, Vm, Vcpu and Device have in common: they own a descriptor and nothing else that matters.
+class Object {
+public:
+    /// The descriptor, for call() and for system calls that the library does not make.
+    const Fd& fd() const { return fd_; }
+
+protected:
+    explicit Object(Fd fd) : fd_(static_cast<Fd&&>(fd)) {}
+    Object(Object&&) = default;
+    Object& operator=(Object&&) = default;
+    ~Object() = default;
+
+    Fd fd_;
+};
+
+/// Objects that KVM_CHECK_EXTENSION works on.
+class CheckExtension : public Object {
+public:
+    using Object::Object;
+
+    /// What the kernel says of a capability, in the capability's own type: false, 0 or no bits where it
+    /// is missing. KVM_CHECK_EXTENSION. Errors: never a plausible number, EBADF and the like.
+    template <class T>
+    Result<T> check(Cap<T> cap) const {
+        const auto value = check_extension(cap.number);
+        if (!value) [[unlikely]] {
+            return std::unexpected(value.error());
+        }
+        if constexpr (__is_same(T, bool)) {
+            return *value != 0;
+        } else {
+            return T(static_cast<unsigned>(*value));
+        }
+    }
+    /// The same by number, for a capability that is newer than this library. KVM_CHECK_EXTENSION.
+    Result<int> check_extension(int cap) const {
+        return call(fd_, op::check_extension, static_cast<unsigned long>(cap));
+    }
+};
+
+/// A capability's argument as the kernel's word.
+template <class T>
+constexpr u64 cap_arg(T value) {
+    if constexpr (requires { value.bits(); }) {
+        return value.bits();
+    } else if constexpr (std::is_pointer_v<T>) {
+        return reinterpret_cast<u64>(value);
+    } else {
+        return static_cast<u64>(value);
+    }
+}
+
+template <class... Args>
+[[gnu::always_inline]] inline Result<void> enable_cap(FdRef fd, int cap, Args... args) {
+    static_assert(sizeof...(Args) <= 4);
+    return call(fd, op::enable_cap,
+                EnableCap{static_cast<u32>(cap), 0, {cap_arg(args)...}, {}});
+}
+
+template <class T>
+Result<T> device_attr(FdRef fd, Attr<T> attr) {
+    Result<T> value(std::in_place);
+    const DeviceAttr argument{0, attr.group, attr.attr, reinterpret_cast<u64>(&*value)};
+    if (auto done = call(fd, op::get_device_attr, argument); !done) {
+        value = std::unexpected(done.error());
+    }
+    return value;
+}
+
+template <class T>
+Result<void> set_device_attr(FdRef fd, Attr<T> attr, const T& value) {
+    return call(fd, op::set_device_attr,
+                DeviceAttr{0, attr.group, attr.attr, reinterpret_cast<u64>(&value)});
+}
+
+/// ENXIO means that the attribute does not exist; every other error is one.
+Result<bool> has_device_attr(FdRef fd, u32 group, u64 attr);
+
+}  // namespace detail
+
+}  // namespace kvm

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <kvm/exit.hpp>
+#include <kvm/kick.hpp>
+#include <kvm/object.hpp>
+#include KVM_ARCH_VCPU
+
+namespace kvm {
+
+/// A virtual CPU. Move-only; owns its descriptor and the mapping of its kvm_run page. Thread-bound while
+/// it runs: one thread at a time may use it, and only a Kick may be used from others.
+class Vcpu final : public arch::VcpuOps {
+public:
+    Vcpu(Vcpu&& other) noexcept
+        : VcpuOps(static_cast<VcpuOps&&>(other)), size_(other.size_), kick_(other.kick_) {
+        other.run_ = nullptr;
+        other.kick_ = nullptr;
+    }
+    Vcpu& operator=(Vcpu&& other) noexcept {
+        if (this != &other) {
+            destroy();
+            VcpuOps::operator=(static_cast<VcpuOps&&>(other));
+            size_ = other.size_;
+            kick_ = other.kick_;
+            other.run_ = nullptr;
+            other.kick_ = nullptr;
+        }
+        return *this;
+    }
+    ~Vcpu() { destroy(); }
+
+    /// Takes over a descriptor that KVM_CREATE_VCPU gave, mapping `mmap_size` bytes of it.
+    /// Errors: ENODEV, EINVAL (not a vCPU), ENOMEM.
+    static Result<Vcpu> adopt(Fd fd, std::size_t mmap_size) {
+        const long page = detail::sys(arch::nr_mmap, nullptr, mmap_size, 3 /* read, write */,
+                                      1 /* shared */, fd.number(), 0);
+        if (page < 0) [[unlikely]] {
+            return fail("mmap(vcpu)", static_cast<int>(-page));
+        }
+        return Vcpu(static_cast<Fd&&>(fd), reinterpret_cast<Run*>(page), mmap_size);
+    }
+
+    /// Runs the guest until it needs the VMM. KVM_RUN. The reply that the last exit asked for is taken
+    /// first. A signal, a Kick or an immediate exit is exit::Interrupted, a fault that the kernel
+    /// explains is exit::MemoryFault: exits, not errors.
+    /// Errors: ENOEXEC (arm64: not initialised), EPERM, EFAULT (memory is gone), EIO, EBADF.
+    [[gnu::always_inline]] Result<Exit> run() & KVM_LIFETIMEBOUND {
+#if KVMXX_CHECKED
+        Exit::next_generation(*run_);
+#endif
+        const long result = detail::raw_ioctl(fd_, op::run.request, 0);
+        if (result < 0) [[unlikely]] {
+            if (const int error = detail::run_failed(*run_, result)) {
+                return fail(op::run.name, error);
+            }
+        }
+        return Exit(*run_);
+    }
+    Result<Exit> run() && = delete;
+
+    /// Has the kernel take the reply to the last exit without entering the guest, so that the vCPU's
+    /// state is complete and may be saved. KVM_RUN with immediate_exit. Needs cap::immediate_exit.
+    Result<void> complete_pending_io();
+
+    /// A handle that stops this vCPU's run() from anywhere, by `signal`, which needs a handler
+    /// (install_kick_handler()). To be called on the thread that runs the vCPU, again when that changes;
+    /// earlier Kicks follow. Needs cap::immediate_exit.
+    /// Errors: EINVAL (the signal has no handler, or this thread blocks it), ENOMEM.
+    Result<Kick> create_kick(int signal = kick_signal());
+
+    /// What the vCPU is doing. KVM_GET_MP_STATE. Needs cap::mp_state.
+    Result<MpState> mp_state() const { return call(fd_, op::get_mp_state); }
+    /// KVM_SET_MP_STATE. Needs cap::mp_state. Errors: EINVAL (not a state of this architecture).
+    Result<void> set_mp_state(const MpState& state) { return call(fd_, op::set_mp_state, state); }
+
+    /// The signals blocked while the guest runs, as the kernel's 64-bit set: bit n - 1 is signal n. A
+    /// signal that is pending and only blocked outside ends run() without running its handler.
+    /// KVM_SET_SIGNAL_MASK.
+    Result<void> set_signal_mask(u64 blocked);
+    /// Back to the thread's own mask. KVM_SET_SIGNAL_MASK with a null pointer.
+    Result<void> clear_signal_mask() {
+        return detail::answer<void>(
+            op::set_signal_mask.name,
+            detail::raw_ioctl(fd_, op::set_signal_mask.request, static_cast<void*>(nullptr)));
+    }
+
+    /// Enables a capability for this vCPU. KVM_ENABLE_CAP. Needs cap::enable_cap.
+    template <class T, class... Args>
+    Result<void> enable(VcpuCap<T, Args...> cap, std::type_identity_t<Args>... args) {
+        return detail::enable_cap(fd_, cap.number, args...);
+    }
+    /// The same by number, for a capability that is newer than this library. KVM_ENABLE_CAP.
+    Result<void> enable_cap(int cap, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0) {
+        return detail::enable_cap(fd_, cap, a, b, c, d);
+    }
+
+    /// Whether the vCPU has the attribute. KVM_HAS_DEVICE_ATTR. Needs cap::vcpu_attributes.
+    template <class T>
+    Result<bool> has_attr(Attr<T> attr) const {
+        return detail::has_device_attr(fd_, attr.group, attr.attr);
+    }
+    /// KVM_GET_DEVICE_ATTR. Needs cap::vcpu_attributes. Errors: ENXIO.
+    template <class T>
+    Result<T> attr(Attr<T> attr) const {
+        return detail::device_attr(fd_, attr);
+    }
+    /// KVM_SET_DEVICE_ATTR. Needs cap::vcpu_attributes. Errors: ENXIO.
+    template <class T>
+    Result<void> set_attr(Attr<T> attr, const std::type_identity_t<T>& value) {
+        return detail::set_device_attr(fd_, attr, value);
+    }
+
+    /// The kvm_run page itself. Between runs only; Run::immediate_exit belongs to Kick.
+    Run& raw() { return *run_; }
+    const Run& raw() const { return *run_; }
+
+private:
+    Vcpu(Fd fd, Run* run, std::size_t size) : VcpuOps(static_cast<Fd&&>(fd), run), size_(size) {}
+    [[gnu::always_inline]] void destroy() {
+        if (run_) {
+            if (kick_) [[unlikely]] {
+                detail::kick_detach(kick_);
+            }
+            (void)detail::sys(arch::nr_munmap, run_, size_);
+        }
+    }
+
+    std::size_t size_;
+    Kick::State* kick_ = nullptr;
+};
+
+}  // namespace kvm

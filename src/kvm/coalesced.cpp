@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <cerrno>
+#include <kvm/coalesced.hpp>
+#include <sys/mman.h>
+
+namespace kvm {
+
+namespace {
+
+constexpr std::size_t ring_bytes = 4096;
+constexpr u32 ring_entries = (ring_bytes - sizeof(CoalescedMmioRing)) / sizeof(CoalescedMmio);
+
+}  // namespace
+
+Result<CoalescedRing> CoalescedRing::map(const Vcpu& vcpu, int page) {
+    if (page <= 0) {
+        return fail("mmap(coalesced ring)", EINVAL);
+    }
+    const long ring = detail::sys(arch::nr_mmap, nullptr, ring_bytes, PROT_READ | PROT_WRITE,
+                                  MAP_SHARED, vcpu.fd().number(), page * long(ring_bytes));
+    if (ring < 0) {
+        return fail("mmap(coalesced ring)", static_cast<int>(-ring));
+    }
+    return CoalescedRing(reinterpret_cast<CoalescedMmioRing*>(ring));
+}
+
+CoalescedRing& CoalescedRing::operator=(CoalescedRing&& other) noexcept {
+    CoalescedMmioRing* mine = ring_;
+    ring_ = other.ring_;
+    other.ring_ = mine;
+    return *this;
+}
+
+CoalescedRing::~CoalescedRing() {
+    if (ring_) {
+        (void)detail::sys(arch::nr_munmap, ring_, ring_bytes);
+    }
+}
+
+bool CoalescedRing::pop(CoalescedMmio& entry) {
+    const u32 first = __atomic_load_n(&ring_->first, __ATOMIC_RELAXED);
+    const u32 last = __atomic_load_n(&ring_->last, __ATOMIC_ACQUIRE);
+    if (first == last || first >= ring_entries) {
+        return false;
+    }
+    entry = reinterpret_cast<const CoalescedMmio*>(ring_ + 1)[first];
+    __atomic_store_n(&ring_->first, (first + 1) % ring_entries, __ATOMIC_RELEASE);
+    return true;
+}
+
+}  // namespace kvm

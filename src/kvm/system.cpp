@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <cerrno>
+#include <fcntl.h>
+#include <kvm/system.hpp>
+
+namespace kvm {
+
+Result<Kvm> Kvm::open(const char* path) {
+    auto fd = detail::open(path, O_RDWR);
+    if (!fd) {
+        return fail("open /dev/kvm", fd.error().code);
+    }
+    return adopt(static_cast<Fd&&>(*fd));
+}
+
+Result<Kvm> Kvm::adopt(Fd fd) {
+    Kvm kvm(static_cast<Fd&&>(fd));
+    const auto version = kvm.api_version();
+    if (!version) {
+        return std::unexpected(version.error());
+    }
+    if (*version != api_version_expected) {
+        return fail(op::get_api_version.name, EPROTO, static_cast<u32>(*version));
+    }
+    return kvm;
+}
+
+Result<bool> detail::has_device_attr(FdRef fd, u32 group, u64 attr) {
+    const auto has = call(fd, op::has_device_attr, DeviceAttr{0, group, attr, 0});
+    if (has) {
+        return true;
+    }
+    if (has.error().code == ENXIO) {
+        return false;
+    }
+    return std::unexpected(has.error());
+}
+
+}  // namespace kvm

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <cerrno>
+#include <kvm/vcpu.hpp>
+
+namespace kvm {
+
+Result<void> Vcpu::complete_pending_io() {
+    __atomic_store_n(&run_->immediate_exit, u8(1), __ATOMIC_RELEASE);
+    const auto exit = run();
+    // A Kick that came meanwhile wants the next run() to return: run_failed() took its flag back.
+    __atomic_store_n(&run_->immediate_exit, u8(kick_ ? 1 : 0), __ATOMIC_RELEASE);
+    if (!exit) {
+        return std::unexpected(exit.error());
+    }
+    return {};
+}
+
+Result<void> Vcpu::set_signal_mask(u64 blocked) {
+    struct {
+        SignalMask header;
+        u8 sigset[8];
+    } argument{{8}, {}};
+    static_assert(sizeof argument == 12);
+    __builtin_memcpy(argument.sigset, &blocked, sizeof blocked);
+    return call(fd_, op::set_signal_mask, argument.header);
+}
+
+}  // namespace kvm

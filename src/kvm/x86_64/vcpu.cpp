@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <cerrno>
+#include <kvm/x86_64/vcpu.hpp>
+
+namespace kvm::x86_64 {
+
+namespace {
+
+/// How many bytes the kernel reads and writes for the XSAVE area of `vm`'s vCPUs now.
+Result<std::size_t> xsave_size(const VmOps& vm) {
+    const auto size = vm.check(cap::xsave2);
+    if (!size) {
+        return std::unexpected(size.error());
+    }
+    return *size > 4096 ? static_cast<std::size_t>(*size) : std::size_t(4096);
+}
+
+}  // namespace
+
+Result<Xsave2> Xsave2::with_size(std::size_t bytes) {
+    bytes = bytes < sizeof(Xsave) ? sizeof(Xsave) : (bytes + 3) / 4 * 4;
+    auto* words = static_cast<u32*>(std::calloc(1, bytes));
+    if (!words) {
+        return fail("Xsave2", ENOMEM);
+    }
+    return Xsave2(words, bytes);
+}
+
+Xsave2& Xsave2::operator=(Xsave2&& other) noexcept {
+    if (this != &other) {
+        std::free(words_);
+        words_ = other.words_;
+        bytes_ = other.bytes_;
+        other.words_ = nullptr;
+        other.bytes_ = 0;
+    }
+    return *this;
+}
+
+Result<void> VcpuOps::set_xsave(const VmOps& vm, const Xsave& xsave) {
+    const auto size = xsave_size(vm);
+    if (!size) {
+        return std::unexpected(size.error());
+    }
+    if (*size > sizeof xsave) {
+        return fail(op::x86_64::set_xsave.name, EMSGSIZE, static_cast<u32>(*size));
+    }
+    return call(fd_, op::x86_64::set_xsave, xsave);
+}
+
+Result<Xsave2> VcpuOps::xsave2(const VmOps& vm) const {
+    const auto size = xsave_size(vm);
+    if (!size) {
+        return std::unexpected(size.error());
+    }
+    auto area = Xsave2::with_size(*size);
+    if (area) {
+        auto& head = *reinterpret_cast<Xsave*>(area->words().data());
+        if (auto done = call(fd_, op::x86_64::get_xsave2, head); !done) {
+            return std::unexpected(done.error());
+        }
+    }
+    return area;
+}
+
+Result<void> VcpuOps::set_xsave2(const VmOps& vm, const Xsave2& xsave) {
+    const auto size = xsave_size(vm);
+    if (!size) {
+        return std::unexpected(size.error());
+    }
+    if (xsave.size_bytes() < *size) {
+        return fail(op::x86_64::set_xsave.name, EMSGSIZE, static_cast<u32>(*size));
+    }
+    return call(fd_, op::x86_64::set_xsave, *reinterpret_cast<const Xsave*>(xsave.words().data()));
+}
+
+Result<u64> VcpuOps::msr(u32 index) const {
+    MsrEntry entry{index, 0, 0};
+    if (auto done = detail::get_msrs(fd_, {&entry, 1}); !done) {
+        return fail(done.error().what, done.error().code, index);
+    }
+    return entry.data;
+}
+
+Result<void> VcpuOps::set_msr(u32 index, u64 value) {
+    const MsrEntry entry{index, 0, value};
+    if (auto done = detail::set_msrs(fd_, {&entry, 1}); !done) {
+        return fail(done.error().what, done.error().code, index);
+    }
+    return {};
+}
+
+Result<CpuidList> VcpuOps::cpuid2() const {
+    return kvm::detail::grow_until_filled<CpuidList>(
+        128, [&](Cpuid2& list) { return call(fd_, op::x86_64::get_cpuid2, list); });
+}
+
+}  // namespace kvm::x86_64
