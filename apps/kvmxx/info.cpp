@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "verbs.hpp"
+
+namespace kvmxx {
+
+void add_info(CLI::App& app, int& status) {
+    app.add_subcommand("info")->callback([&status] { status = status_error; });
+}
+
+}  // namespace kvmxx
