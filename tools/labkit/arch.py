@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Arch:
     kernel: str    # the KIND that tools/fetch-kernel takes
     qemu: str      # QEMU's program for it
-    package: str   # and the Debian package of that
+    deps: str      # and the groups of tools/deps that have it
     machine: str   # QEMU's -M
     cpu: str       # and -cpu: one with virtualization
     console: str   # the kernel's name of the serial port
@@ -27,7 +27,7 @@ ARCHS = {
     "x86_64": Arch(
         kernel="amd64",
         qemu="qemu-system-x86_64",
-        package="qemu-system-x86",
+        deps="lab",
         machine="pc,i8042=off,hpet=off",
         cpu="EPYC,+svm,+npt",
         console="ttyS0",
@@ -40,7 +40,7 @@ ARCHS = {
     "aarch64": Arch(
         kernel="arm64",
         qemu="qemu-system-aarch64",
-        package="qemu-system-arm",
+        deps="lab arm",
         machine="virt,virtualization=on,gic-version=3,dtb-randomness=off",
         cpu="cortex-a76",
         console="ttyAMA0",

@@ -6,6 +6,7 @@ import glob
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -258,7 +259,12 @@ class Lab(unittest.TestCase):
         done = subprocess.run([LAB, "--", "true"], capture_output=True, env=dict(ENVIRONMENT, PATH="/nowhere"))
         self.assertEqual(done.returncode, 125)
         self.assertIn(b"tools/deps lab", done.stderr)
-        self.assertIn(b"qemu-system-x86", done.stderr)
+        self.assertIn(b"qemu-system-x86_64", done.stderr)
+
+    @unittest.skipUnless(shutil.which("qemu-system-aarch64"), "tools/deps arm is not installed")
+    def test_aarch64_has_kvm_too(self):
+        done = lab("--arch", "aarch64", "--", "sh", "-c", "test -c /dev/kvm && uname -m && echo $KVMXX_LAB && exit 3")
+        self.assertEqual((done.returncode, done.stdout), (3, b"aarch64\naarch64\n"), done.stderr)
 
 
 if __name__ == "__main__":
