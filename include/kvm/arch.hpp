@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
-/// The only `#if` on the architecture in the library. `kvm::arch` is the host's namespace, and its names
-/// are visible in `kvm`: `kvm::Regs` is `kvm::x86_64::Regs` on x86_64. The macros name the headers that
-/// hold the host's half of a class.
+/// The only `#if` on the architecture in the library. `kvm::arch` is the host's namespace, and its
+/// names are visible in `kvm`: `kvm::Regs` is `kvm::x86_64::Regs` on x86_64. The macros name the
+/// headers that hold the host's half of a class.
 
 #if defined(__x86_64__)
 #include <kvm/abi/x86_64.hpp>

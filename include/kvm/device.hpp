@@ -5,7 +5,8 @@
 
 namespace kvm {
 
-/// A device in the kernel, made by Vm::create_device(): an interrupt controller, VFIO's link to KVM.
+/// A device in the kernel, made by Vm::create_device(): an interrupt controller, VFIO's link to
+/// KVM.
 class Device final : public detail::Object {
 public:
     /// Takes over a descriptor that KVM_CREATE_DEVICE gave, for instance in another process.

@@ -6,13 +6,14 @@
 
 /// Errors are values: 16 bytes, trivially copyable, made without allocation.
 ///
-/// An errno from an ioctl is ordinary control flow for a VMM, so nothing in this library throws. Use
-/// a Result plainly, with `KVM_TRY` (kvm/try.hpp) or with `must()` (kvm/throw.hpp).
+/// An errno from an ioctl is ordinary control flow for a VMM, so nothing in this library throws.
+/// Use a Result plainly, with `KVM_TRY` (kvm/try.hpp) or with `must()` (kvm/throw.hpp).
 namespace kvm {
 
 /// Why an operation failed: what was attempted, the errno, and a number that belongs to it.
 struct Error {
-    /// The operation, in the kernel's own words (`"KVM_SET_MSRS"`) or the library's. Static storage.
+    /// The operation, in the kernel's own words (`"KVM_SET_MSRS"`) or the library's. Static
+    /// storage.
     const char* what = "";
     /// An errno value (`EBADF`, `EINVAL`, ...), positive, never 0.
     int code = 0;
@@ -36,11 +37,12 @@ constexpr std::unexpected<Error> fail(const char* what, int code, std::uint32_t 
 }
 
 /// What the error means to a person and what mends it, for instance "join group kvm" for EACCES on
-/// opening /dev/kvm. Static storage; "" if the errno's own text says it all. Cold: src/kvm/error.cpp.
+/// opening /dev/kvm. Static storage; "" if the errno's own text says it all. Cold:
+/// src/kvm/error.cpp.
 const char* explain(const Error& error);
 
-/// Writes "KVM_CREATE_VM: Device or resource busy (16): another hypervisor ..." into `buffer` (always
-/// terminated, cut if need be) and returns `buffer`. Allocates nothing.
+/// Writes "KVM_CREATE_VM: Device or resource busy (16): another hypervisor ..." into `buffer`
+/// (always terminated, cut if need be) and returns `buffer`. Allocates nothing.
 const char* describe(const Error& error, char* buffer, std::size_t size);
 
 }  // namespace kvm

@@ -47,9 +47,9 @@ inline constexpr bool handles_every_exit =
 
 }  // namespace detail
 
-/// Why KVM_RUN returned. Exit is to kvm_run what string_view is to string: one pointer, valid until the
-/// next run() of the same vCPU or the vCPU's end. Move-only, so that it does not outlive its use unseen.
-/// Registers may be read and written while a payload is in use.
+/// Why KVM_RUN returned. Exit is to kvm_run what string_view is to string: one pointer, valid until
+/// the next run() of the same vCPU or the vCPU's end. Move-only, so that it does not outlive its
+/// use unseen. Registers may be read and written while a payload is in use.
 class [[nodiscard]] Exit {
 public:
     explicit Exit(Run& run) : run_(&run) {
@@ -63,8 +63,8 @@ public:
     /// The kernel's number; it may be one that this library does not name.
     ExitReason reason() const { return ExitReason(fresh().exit_reason); }
 
-    /// Calls the arm of `handler` that takes this exit's payload, and returns what it returns. Every arm
-    /// must return the same type. A reason newer than the library goes to exit::Other.
+    /// Calls the arm of `handler` that takes this exit's payload, and returns what it returns.
+    /// Every arm must return the same type. A reason newer than the library goes to exit::Other.
     template <class H>
     [[gnu::always_inline]] inline decltype(auto) visit(H&& handler) const;
 
@@ -119,8 +119,8 @@ inline decltype(auto) Exit::visit(H&& h) const {
         case ExitReason::shutdown:
             return static_cast<R>(h(exit::Shutdown{}));
         case ExitReason::fail_entry:
-            return static_cast<R>(h(exit::FailEntry{
-                r.fail_entry.hardware_entry_failure_reason, r.fail_entry.cpu}));
+            return static_cast<R>(
+                h(exit::FailEntry{r.fail_entry.hardware_entry_failure_reason, r.fail_entry.cpu}));
         case ExitReason::intr:
             return static_cast<R>(h(exit::Interrupted{}));
         case ExitReason::set_tpr:
@@ -145,8 +145,8 @@ inline decltype(auto) Exit::visit(H&& h) const {
             return static_cast<R>(
                 h(exit::PaprHcall{r.papr_hcall.nr, r.papr_hcall.ret, r.papr_hcall.args}));
         case ExitReason::s390_ucontrol:
-            return static_cast<R>(h(exit::S390Ucontrol{r.s390_ucontrol.trans_exc_code,
-                                                       r.s390_ucontrol.pgm_code}));
+            return static_cast<R>(
+                h(exit::S390Ucontrol{r.s390_ucontrol.trans_exc_code, r.s390_ucontrol.pgm_code}));
         case ExitReason::watchdog:
             return static_cast<R>(h(exit::Watchdog{}));
         case ExitReason::s390_tsch:
@@ -162,14 +162,13 @@ inline decltype(auto) Exit::visit(H&& h) const {
         case ExitReason::hyperv:
             return static_cast<R>(h(exit::Hyperv{r.hyperv}));
         case ExitReason::arm_nisv:
-            return static_cast<R>(
-                h(exit::ArmNisv{r.arm_nisv.esr_iss, Gpa(r.arm_nisv.fault_ipa)}));
+            return static_cast<R>(h(exit::ArmNisv{r.arm_nisv.esr_iss, Gpa(r.arm_nisv.fault_ipa)}));
         case ExitReason::x86_rdmsr:
-            return static_cast<R>(h(exit::Rdmsr{r.msr.index, MsrExitReason(r.msr.reason),
-                                                r.msr.data, r.msr.error}));
+            return static_cast<R>(
+                h(exit::Rdmsr{r.msr.index, MsrExitReason(r.msr.reason), r.msr.data, r.msr.error}));
         case ExitReason::x86_wrmsr:
-            return static_cast<R>(h(exit::Wrmsr{r.msr.index, MsrExitReason(r.msr.reason),
-                                                r.msr.data, r.msr.error}));
+            return static_cast<R>(
+                h(exit::Wrmsr{r.msr.index, MsrExitReason(r.msr.reason), r.msr.data, r.msr.error}));
         case ExitReason::dirty_ring_full:
             return static_cast<R>(h(exit::DirtyRingFull{}));
         case ExitReason::ap_reset_hold:
@@ -179,13 +178,12 @@ inline decltype(auto) Exit::visit(H&& h) const {
         case ExitReason::xen:
             return static_cast<R>(h(exit::Xen{r.xen}));
         case ExitReason::riscv_sbi:
-            return static_cast<R>(h(exit::RiscvSbi{r.riscv_sbi.extension_id,
-                                                   r.riscv_sbi.function_id, r.riscv_sbi.args,
-                                                   r.riscv_sbi.ret}));
-        case ExitReason::riscv_csr:
             return static_cast<R>(
-                h(exit::RiscvCsr{r.riscv_csr.csr_num, r.riscv_csr.new_value,
-                                 r.riscv_csr.write_mask, r.riscv_csr.ret_value}));
+                h(exit::RiscvSbi{r.riscv_sbi.extension_id, r.riscv_sbi.function_id,
+                                 r.riscv_sbi.args, r.riscv_sbi.ret}));
+        case ExitReason::riscv_csr:
+            return static_cast<R>(h(exit::RiscvCsr{r.riscv_csr.csr_num, r.riscv_csr.new_value,
+                                                   r.riscv_csr.write_mask, r.riscv_csr.ret_value}));
         case ExitReason::notify:
             return static_cast<R>(h(exit::Notify{(r.notify.flags & 1) != 0}));
         case ExitReason::loongarch_iocsr:
@@ -193,9 +191,9 @@ inline decltype(auto) Exit::visit(H&& h) const {
                        ? static_cast<R>(h(exit::LoongarchIocsrWrite::of(r.iocsr_io)))
                        : static_cast<R>(h(exit::LoongarchIocsrRead::of(r.iocsr_io)));
         case ExitReason::memory_fault:
-            return static_cast<R>(h(exit::MemoryFault{
-                Flags<MemoryAttribute>(r.memory_fault.flags), Gpa(r.memory_fault.gpa),
-                r.memory_fault.size}));
+            return static_cast<R>(
+                h(exit::MemoryFault{Flags<MemoryAttribute>(r.memory_fault.flags),
+                                    Gpa(r.memory_fault.gpa), r.memory_fault.size}));
         case ExitReason::tdx:
             return static_cast<R>(h(exit::Tdx{r.tdx}));
         case ExitReason::arm_sea:
@@ -211,8 +209,8 @@ inline decltype(auto) Exit::visit(H&& h) const {
     return static_cast<R>(h(exit::Other{r.exit_reason}));
 }
 
-/// The kernel's name of a reason without KVM_EXIT_ ("IO", "MMIO"); "?" for one that is newer than this
-/// library.
+/// The kernel's name of a reason without KVM_EXIT_ ("IO", "MMIO"); "?" for one that is newer than
+/// this library.
 const char* name(ExitReason reason);
 
 }  // namespace kvm

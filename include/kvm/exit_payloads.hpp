@@ -6,8 +6,8 @@
 #include <kvm/types.hpp>
 #include <span>
 
-/// What each exit carries. Spans and references point into kvm_run: filling one is the reply, which the
-/// kernel takes when the vCPU runs next.
+/// What each exit carries. Spans and references point into kvm_run: filling one is the reply, which
+/// the kernel takes when the vCPU runs next.
 namespace kvm::exit {
 
 /// KVM_EXIT_UNKNOWN: the hardware gave a reason that KVM does not know.
@@ -21,8 +21,8 @@ struct Exception {
     u32 error_code;
 };
 
-/// KVM_EXIT_IO, a read: `count` reads of `size` bytes (1, 2, 4) from one port. Fill `data`, count * size
-/// bytes: `rep insb` of 4 is size 1, count 4; `insd` is size 4, count 1.
+/// KVM_EXIT_IO, a read: `count` reads of `size` bytes (1, 2, 4) from one port. Fill `data`, count *
+/// size bytes: `rep insb` of 4 is size 1, count 4; `insd` is size 4, count 1.
 struct IoIn {
     Port port;
     u8 size;
@@ -31,7 +31,8 @@ struct IoIn {
 
     static IoIn of(Run& r) {
         auto* bytes = reinterpret_cast<std::byte*>(&r) + r.io.data_offset;
-        return {Port(r.io.port), r.io.size, r.io.count, {bytes, std::size_t(r.io.size) * r.io.count}};
+        return {
+            Port(r.io.port), r.io.size, r.io.count, {bytes, std::size_t(r.io.size) * r.io.count}};
     }
 };
 
@@ -44,7 +45,8 @@ struct IoOut {
 
     static IoOut of(Run& r) {
         auto* bytes = reinterpret_cast<const std::byte*>(&r) + r.io.data_offset;
-        return {Port(r.io.port), r.io.size, r.io.count, {bytes, std::size_t(r.io.size) * r.io.count}};
+        return {
+            Port(r.io.port), r.io.size, r.io.count, {bytes, std::size_t(r.io.size) * r.io.count}};
     }
 };
 
@@ -101,7 +103,8 @@ struct FailEntry {
     u32 cpu;
 };
 
-/// KVM_EXIT_INTR, EINTR or EAGAIN: a signal, a Kick, or an immediate exit ended run(); no reply is due.
+/// KVM_EXIT_INTR, EINTR or EAGAIN: a signal, a Kick, or an immediate exit ended run(); no reply is
+/// due.
 struct Interrupted {};
 
 /// KVM_EXIT_SET_TPR: the guest lowered its task priority (x86_64 without in-kernel irqchip).
@@ -145,8 +148,8 @@ enum class InternalErrorKind : u32 {
     unexpected_exit_reason = 4,
 };
 
-/// KVM_EXIT_INTERNAL_ERROR: KVM gave up on an instruction. For `emulation`, `insn` has its bytes if the
-/// kernel gave them; `data` has what it said otherwise, at most 16 words.
+/// KVM_EXIT_INTERNAL_ERROR: KVM gave up on an instruction. For `emulation`, `insn` has its bytes if
+/// the kernel gave them; `data` has what it said otherwise, at most 16 words.
 struct InternalError {
     InternalErrorKind suberror;
     std::span<const u64> data;
@@ -157,7 +160,8 @@ struct InternalError {
         const auto& e = r.emulation_failure;
         const bool has_insn = r.internal.suberror == 1 && n >= 3 && (e.flags & 1);
         const u8 size = e.insn_size < 15 ? e.insn_size : u8(15);
-        return {InternalErrorKind(r.internal.suberror), {r.internal.data, n},
+        return {InternalErrorKind(r.internal.suberror),
+                {r.internal.data, n},
                 {e.insn_bytes, has_insn ? size : 0u}};
     }
 };
@@ -204,7 +208,8 @@ enum class SystemEventType : u32 {
     tdx_fatal = 7,
 };
 
-/// KVM_EXIT_SYSTEM_EVENT: the guest asks for power-off, reset and the like. `data` at most 16 words.
+/// KVM_EXIT_SYSTEM_EVENT: the guest asks for power-off, reset and the like. `data` at most 16
+/// words.
 struct SystemEvent {
     SystemEventType type;
     std::span<const u64> data;
@@ -307,8 +312,8 @@ struct LoongarchIocsrWrite {
     }
 };
 
-/// KVM_EXIT_MEMORY_FAULT (KVM_RUN says EFAULT or EHWPOISON): the guest touched memory that its VMM must
-/// convert, or that is gone. Needs cap::memory_fault_info.
+/// KVM_EXIT_MEMORY_FAULT (KVM_RUN says EFAULT or EHWPOISON): the guest touched memory that its VMM
+/// must convert, or that is gone. Needs cap::memory_fault_info.
 struct MemoryFault {
     Flags<MemoryAttribute> flags;
     Gpa gpa;

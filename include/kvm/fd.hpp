@@ -21,7 +21,8 @@ private:
     int fd_;
 };
 
-/// A file descriptor that is closed at the end of its life. Move-only; -1 only after a move or release.
+/// A file descriptor that is closed at the end of its life. Move-only; -1 only after a move or
+/// release.
 class Fd {
 public:
     /// Takes over `fd`, which nobody else may close.
@@ -78,7 +79,8 @@ public:
 
     /// Adds `n` to the counter. Errors: EAGAIN (nonblock, and the counter is at its limit).
     Result<void> write(std::uint64_t n = 1) const;
-    /// The counter, which becomes 0 (semaphore: 1, and it counts down). Errors: EAGAIN (nonblock and 0).
+    /// The counter, which becomes 0 (semaphore: 1, and it counts down). Errors: EAGAIN (nonblock
+    /// and 0).
     Result<std::uint64_t> read() const;
 
     const Fd& fd() const { return fd_; }

@@ -10,8 +10,8 @@
 
 namespace kvm {
 
-/// A kernel structure that ends in an array: a Header with a count, then `capacity` entries, in one heap
-/// block laid out as the kernel wants it, and a contiguous range of the entries.
+/// A kernel structure that ends in an array: a Header with a count, then `capacity` entries, in one
+/// heap block laid out as the kernel wants it, and a contiguous range of the entries.
 ///
 /// size() never exceeds capacity(), whatever the kernel writes into the count. Move-only.
 template <class Header, class Entry, auto Count>
@@ -29,8 +29,8 @@ public:
         if (capacity > (std::size_t(1) << 31) / sizeof(Entry)) {
             return fail("FlexArray", ENOMEM);
         }
-        array.block_ = static_cast<Header*>(
-            std::calloc(1, sizeof(Header) + capacity * sizeof(Entry)));
+        array.block_ =
+            static_cast<Header*>(std::calloc(1, sizeof(Header) + capacity * sizeof(Entry)));
         if (!array.block_) {
             return fail("FlexArray", ENOMEM);
         }
@@ -114,8 +114,9 @@ private:
 
 namespace detail {
 
-/// Calls `fill(header)` with growing arrays until the kernel no longer says E2BIG: the growth, once.
-/// A count that the kernel stored beyond the capacity is believed as the capacity that it needs.
+/// Calls `fill(header)` with growing arrays until the kernel no longer says E2BIG: the growth,
+/// once. A count that the kernel stored beyond the capacity is believed as the capacity that it
+/// needs.
 template <class Array, class Fill>
 Result<Array> grow_until_filled(std::size_t capacity, Fill fill) {
     constexpr std::size_t most = 1 << 16;

@@ -5,8 +5,8 @@
 #include <kvm/abi/ioctl.hpp>
 #include <kvm/fd.hpp>
 
-/// The typed door to ioctl(2): `call(fd, op, argument)`. The direction of the argument, its type and what
-/// a success returns are in the type of `op`, so a mismatch does not compile.
+/// The typed door to ioctl(2): `call(fd, op, argument)`. The direction of the argument, its type
+/// and what a success returns are in the type of `op`, so a mismatch does not compile.
 ///
 /// It is also the door for an ioctl that the library does not know yet:
 /// `kvm::call(vm.fd(), kvm::abi::iow<MyArgument>(0xd6, "KVM_NEW"), argument)`.

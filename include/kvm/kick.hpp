@@ -6,13 +6,13 @@
 
 namespace kvm {
 
-/// Stops a vCPU's run() from any thread or signal handler: the one thing about a vCPU that another thread
-/// may hold. Copyable, and safe to use after the vCPU's end, when it does nothing.
+/// Stops a vCPU's run() from any thread or signal handler: the one thing about a vCPU that another
+/// thread may hold. Copyable, and safe to use after the vCPU's end, when it does nothing.
 ///
-/// A kick before run() makes the next run() return at once, a kick during run() ends it, a kick after it
-/// waits for the next: none is lost, each makes run() return exit::Interrupted. Several kicks before
-/// run() returns may become one; what the kicking thread wrote before is visible after it. A kick whose
-/// signal arrives late may cause one more exit::Interrupted.
+/// A kick before run() makes the next run() return at once, a kick during run() ends it, a kick
+/// after it waits for the next: none is lost, each makes run() return exit::Interrupted. Several
+/// kicks before run() returns may become one; what the kicking thread wrote before is visible after
+/// it. A kick whose signal arrives late may cause one more exit::Interrupted.
 class Kick {
 public:
     Kick(const Kick& other) noexcept;
@@ -40,8 +40,8 @@ private:
 /// A signal number that nothing else is likely to use, for Vcpu::create_kick(): SIGRTMIN.
 int kick_signal();
 
-/// Gives `signal` an empty handler, which is all that a Kick needs of it. Programs with a handler of
-/// their own need not call this. Errors: EBUSY (the signal has another handler), EINVAL.
+/// Gives `signal` an empty handler, which is all that a Kick needs of it. Programs with a handler
+/// of their own need not call this. Errors: EBUSY (the signal has another handler), EINVAL.
 Result<void> install_kick_handler(int signal = kick_signal());
 
 namespace detail {

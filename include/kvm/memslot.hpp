@@ -9,9 +9,9 @@
 
 namespace kvm {
 
-/// A slot that Vm::add_memory() filled: what the dirty log and Vm::remove_memory() want. It knows the
-/// slot's size, so that a bitmap can be checked against it: the kernel writes by the slot's size,
-/// whatever the bitmap's. Move-only; dropping it leaves the slot to the VM's end.
+/// A slot that Vm::add_memory() filled: what the dirty log and Vm::remove_memory() want. It knows
+/// the slot's size, so that a bitmap can be checked against it: the kernel writes by the slot's
+/// size, whatever the bitmap's. Move-only; dropping it leaves the slot to the VM's end.
 class Memslot {
 public:
     Memslot(Memslot&& other) noexcept

@@ -8,8 +8,8 @@
 
 namespace kvm {
 
-/// An attribute of a device, vCPU, VM or the system: its address and the type of its value. The kernel
-/// reads or writes exactly a T: name the attribute once, with the right type.
+/// An attribute of a device, vCPU, VM or the system: its address and the type of its value. The
+/// kernel reads or writes exactly a T: name the attribute once, with the right type.
 template <class T>
 struct Attr {
     u32 group;
@@ -19,7 +19,8 @@ struct Attr {
 
 namespace detail {
 
-/// What Kvm, Vm, Vcpu and Device have in common: they own a descriptor and nothing else that matters.
+/// What Kvm, Vm, Vcpu and Device have in common: they own a descriptor and nothing else that
+/// matters.
 class Object {
 public:
     /// The descriptor, for call() and for system calls that the library does not make.
@@ -39,8 +40,9 @@ class CheckExtension : public Object {
 public:
     using Object::Object;
 
-    /// What the kernel says of a capability, in the capability's own type: false, 0 or no bits where it
-    /// is missing. KVM_CHECK_EXTENSION. Errors: never a plausible number, EBADF and the like.
+    /// What the kernel says of a capability, in the capability's own type: false, 0 or no bits
+    /// where it is missing. KVM_CHECK_EXTENSION. Errors: never a plausible number, EBADF and the
+    /// like.
     template <class T>
     Result<T> check(Cap<T> cap) const {
         const auto value = check_extension(cap.number);
@@ -74,8 +76,7 @@ constexpr u64 cap_arg(T value) {
 template <class... Args>
 [[gnu::always_inline]] inline Result<void> enable_cap(FdRef fd, int cap, Args... args) {
     static_assert(sizeof...(Args) <= 4);
-    return call(fd, op::enable_cap,
-                EnableCap{static_cast<u32>(cap), 0, {cap_arg(args)...}, {}});
+    return call(fd, op::enable_cap, EnableCap{static_cast<u32>(cap), 0, {cap_arg(args)...}, {}});
 }
 
 template <class T>

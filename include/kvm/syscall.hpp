@@ -5,7 +5,8 @@
 #include <type_traits>
 
 #ifdef KVMXX_SYSCALL_HOOK
-/// Answers a system call in the kernel's place: returns true and fills `result` (a value, or -errno).
+/// Answers a system call in the kernel's place: returns true and fills `result` (a value, or
+/// -errno).
 extern "C" bool kvmxx_syscall_hook(long nr, const long (&args)[6], long& result);
 #endif
 
@@ -23,9 +24,9 @@ template <class T>
     }
 }
 
-/// The one door to the kernel: every system call of the library goes through here. The result is the
-/// kernel's: a value, or -errno. With KVMXX_SYSCALL_HOOK defined, a function of the program is asked
-/// first: how the tests fail each call with each errno.
+/// The one door to the kernel: every system call of the library goes through here. The result is
+/// the kernel's: a value, or -errno. With KVMXX_SYSCALL_HOOK defined, a function of the program is
+/// asked first: how the tests fail each call with each errno.
 template <class... Args>
     requires(sizeof...(Args) <= 6)
 [[gnu::always_inline]] inline long sys(arch::Nr nr, Args... args) {

@@ -6,19 +6,20 @@
 
 namespace kvm {
 
-/// /dev/kvm: what this host's KVM can do, and where VMs come from. Move-only. Every method may be called
-/// from several threads at once.
+/// /dev/kvm: what this host's KVM can do, and where VMs come from. Move-only. Every method may be
+/// called from several threads at once.
 class Kvm final : public arch::KvmOps {
 public:
     /// KVM_API_VERSION: the only one there has ever been.
     static constexpr int api_version_expected = 12;
 
     /// Opens the device, close-on-exec, and checks that it is KVM. KVM_GET_API_VERSION.
-    /// Errors: ENOENT (no such file: the kernel module is missing), EACCES (no permission), ENODEV (no
-    /// hardware support), ENOTTY (the file is no KVM), EPROTO (`detail` is its API version, not 12).
+    /// Errors: ENOENT (no such file: the kernel module is missing), EACCES (no permission), ENODEV
+    /// (no hardware support), ENOTTY (the file is no KVM), EPROTO (`detail` is its API version, not
+    /// 12).
     static Result<Kvm> open(const char* path = "/dev/kvm");
-    /// Takes over an open descriptor, for instance one that a privileged process passed on. Errors: ENOTTY
-    /// (it is no /dev/kvm), EPROTO; the descriptor is closed then.
+    /// Takes over an open descriptor, for instance one that a privileged process passed on. Errors:
+    /// ENOTTY (it is no /dev/kvm), EPROTO; the descriptor is closed then.
     static Result<Kvm> adopt(Fd fd);
 
     /// 12. KVM_GET_API_VERSION.
@@ -30,8 +31,8 @@ public:
                     : std::unexpected(size.error());
     }
 
-    /// A virtual machine. KVM_CREATE_VM. Errors: EBUSY (another hypervisor has the CPU), EINVAL (a type
-    /// that cap::vm_types lacks), ENOMEM, EMFILE.
+    /// A virtual machine. KVM_CREATE_VM. Errors: EBUSY (another hypervisor has the CPU), EINVAL (a
+    /// type that cap::vm_types lacks), ENOMEM, EMFILE.
     Result<Vm> create_vm(VmType type = VmType{}) const {
         const auto fd = call(fd_, op::create_vm, static_cast<u64>(type));
         if (!fd) [[unlikely]] {

@@ -4,9 +4,9 @@
 #include <kvm/error.hpp>
 #include <utility>
 
-/// `KVM_TRY(expression)`: the value of a Result, or a return of its Error from the enclosing function.
-/// A GNU statement expression, so it nests in expressions: `auto vcpu = KVM_TRY(vm.create_vcpu(id));`
-/// Opt-in: no other public header includes this one.
+/// `KVM_TRY(expression)`: the value of a Result, or a return of its Error from the enclosing
+/// function. A GNU statement expression, so it nests in expressions: `auto vcpu =
+/// KVM_TRY(vm.create_vcpu(id));` Opt-in: no other public header includes this one.
 #define KVM_TRY(...)                                                                               \
     ({                                                                                             \
         auto kvm_try_result_ = (__VA_ARGS__);                                                      \

@@ -8,8 +8,8 @@
 
 namespace kvm {
 
-/// A virtual CPU. Move-only; owns its descriptor and the mapping of its kvm_run page. Thread-bound while
-/// it runs: one thread at a time may use it, and only a Kick may be used from others.
+/// A virtual CPU. Move-only; owns its descriptor and the mapping of its kvm_run page. Thread-bound
+/// while it runs: one thread at a time may use it, and only a Kick may be used from others.
 class Vcpu final : public arch::VcpuOps {
 public:
     Vcpu(Vcpu&& other) noexcept
@@ -41,10 +41,10 @@ public:
         return Vcpu(static_cast<Fd&&>(fd), reinterpret_cast<Run*>(page), mmap_size);
     }
 
-    /// Runs the guest until it needs the VMM. KVM_RUN. The reply that the last exit asked for is taken
-    /// first. A signal, a Kick or an immediate exit is exit::Interrupted, a fault that the kernel
-    /// explains is exit::MemoryFault: exits, not errors.
-    /// Errors: ENOEXEC (arm64: not initialised), EPERM, EFAULT (memory is gone), EIO, EBADF.
+    /// Runs the guest until it needs the VMM. KVM_RUN. The reply that the last exit asked for is
+    /// taken first. A signal, a Kick or an immediate exit is exit::Interrupted, a fault that the
+    /// kernel explains is exit::MemoryFault: exits, not errors. Errors: ENOEXEC (arm64: not
+    /// initialised), EPERM, EFAULT (memory is gone), EIO, EBADF.
     [[gnu::always_inline]] Result<Exit> run() & KVM_LIFETIMEBOUND {
 #if KVMXX_CHECKED
         Exit::next_generation(*run_);
@@ -59,14 +59,15 @@ public:
     }
     Result<Exit> run() && = delete;
 
-    /// Has the kernel take the reply to the last exit without entering the guest, so that the vCPU's
-    /// state is complete and may be saved. KVM_RUN with immediate_exit. Needs cap::immediate_exit.
+    /// Has the kernel take the reply to the last exit without entering the guest, so that the
+    /// vCPU's state is complete and may be saved. KVM_RUN with immediate_exit. Needs
+    /// cap::immediate_exit.
     Result<void> complete_pending_io();
 
     /// A handle that stops this vCPU's run() from anywhere, by `signal`, which needs a handler
-    /// (install_kick_handler()). To be called on the thread that runs the vCPU, again when that changes;
-    /// earlier Kicks follow. Needs cap::immediate_exit.
-    /// Errors: EINVAL (the signal has no handler, or this thread blocks it), ENOMEM.
+    /// (install_kick_handler()). To be called on the thread that runs the vCPU, again when that
+    /// changes; earlier Kicks follow. Needs cap::immediate_exit. Errors: EINVAL (the signal has no
+    /// handler, or this thread blocks it), ENOMEM.
     Result<Kick> create_kick(int signal = kick_signal());
 
     /// What the vCPU is doing. KVM_GET_MP_STATE. Needs cap::mp_state.
@@ -74,8 +75,8 @@ public:
     /// KVM_SET_MP_STATE. Needs cap::mp_state. Errors: EINVAL (not a state of this architecture).
     Result<void> set_mp_state(const MpState& state) { return call(fd_, op::set_mp_state, state); }
 
-    /// The signals blocked while the guest runs, as the kernel's 64-bit set: bit n - 1 is signal n. A
-    /// signal that is pending and only blocked outside ends run() without running its handler.
+    /// The signals blocked while the guest runs, as the kernel's 64-bit set: bit n - 1 is signal n.
+    /// A signal that is pending and only blocked outside ends run() without running its handler.
     /// KVM_SET_SIGNAL_MASK.
     Result<void> set_signal_mask(u64 blocked);
     /// Back to the thread's own mask. KVM_SET_SIGNAL_MASK with a null pointer.

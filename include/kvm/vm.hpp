@@ -12,9 +12,9 @@ namespace kvm {
 /// KVM_SET_GSI_ROUTING's argument.
 using GsiRouting = FlexArray<IrqRouting, IrqRoutingEntry, &IrqRouting::nr>;
 
-/// A virtual machine: memory slots, interrupt controllers, devices, vCPUs. Move-only. The kernel keeps it
-/// as long as this, one of its vCPUs or one of its devices lives. Every method may be called from several
-/// threads at once.
+/// A virtual machine: memory slots, interrupt controllers, devices, vCPUs. Move-only. The kernel
+/// keeps it as long as this, one of its vCPUs or one of its devices lives. Every method may be
+/// called from several threads at once.
 class Vm final : public arch::VmOps {
 public:
     /// Takes over a descriptor that KVM_CREATE_VM gave. Kvm::adopt_vm() finds `vcpu_mmap_size`.
@@ -32,31 +32,32 @@ public:
     }
 
     /// Gives the guest `memory` at `address`. The memory is borrowed: it must stay mapped until
-    /// remove_memory() or the VM's end. Address, memory and size are multiples of the page size. The token
-    /// is what the dirty log and remove_memory() want. KVM_SET_USER_MEMORY_REGION. Needs
+    /// remove_memory() or the VM's end. Address, memory and size are multiples of the page size.
+    /// The token is what the dirty log and remove_memory() want. KVM_SET_USER_MEMORY_REGION. Needs
     /// cap::user_memory; cap::readonly_mem for MemFlag::readonly.
-    /// Errors, with the slot as `detail`: EEXIST (it overlaps another, or the slot is in use), EINVAL
-    /// (alignment, or a slot beyond cap::nr_memslots), ENOMEM.
+    /// Errors, with the slot as `detail`: EEXIST (it overlaps another, or the slot is in use),
+    /// EINVAL (alignment, or a slot beyond cap::nr_memslots), ENOMEM.
     Result<Memslot> add_memory(Slot slot, Gpa address, std::span<std::byte> memory,
                                Flags<MemFlag> flags = {}) const {
-        const auto done = set_user_memory_region(
-            {static_cast<u32>(slot), flags.bits(), address.value(), memory.size(),
-             reinterpret_cast<u64>(memory.data())});
+        const auto done =
+            set_user_memory_region({static_cast<u32>(slot), flags.bits(), address.value(),
+                                    memory.size(), reinterpret_cast<u64>(memory.data())});
         if (!done) [[unlikely]] {
             return std::unexpected(done.error());
         }
         return Memslot(fd_.number(), slot, address, memory, flags);
     }
-    /// Changes a slot's flags: starts or ends dirty logging, makes memory read-only where the kernel can.
-    /// KVM_SET_USER_MEMORY_REGION. Errors, with the slot as `detail`: EINVAL.
+    /// Changes a slot's flags: starts or ends dirty logging, makes memory read-only where the
+    /// kernel can. KVM_SET_USER_MEMORY_REGION. Errors, with the slot as `detail`: EINVAL.
     Result<void> set_memory_flags(Memslot& slot, Flags<MemFlag> flags) const;
-    /// Moves a slot to another address. KVM_SET_USER_MEMORY_REGION. Errors: EEXIST (overlap), EINVAL.
+    /// Moves a slot to another address. KVM_SET_USER_MEMORY_REGION. Errors: EEXIST (overlap),
+    /// EINVAL.
     Result<void> move_memory(Memslot& slot, Gpa address) const;
-    /// Takes memory away from the guest; on success the token is used up and the memory may be unmapped.
-    /// KVM_SET_USER_MEMORY_REGION.
+    /// Takes memory away from the guest; on success the token is used up and the memory may be
+    /// unmapped. KVM_SET_USER_MEMORY_REGION.
     Result<void> remove_memory(Memslot&& slot) const;
-    /// The ioctl itself, for those who keep account of slots themselves. KVM_SET_USER_MEMORY_REGION.
-    /// Errors, with the slot as `detail`: see add_memory().
+    /// The ioctl itself, for those who keep account of slots themselves.
+    /// KVM_SET_USER_MEMORY_REGION. Errors, with the slot as `detail`: see add_memory().
     Result<void> set_user_memory_region(const UserspaceMemoryRegion& region) const {
         const auto done = call(fd_, op::set_user_memory_region, region);
         if (!done) [[unlikely]] {
@@ -75,8 +76,9 @@ public:
     }
 
     /// One bit for each page that was written since the last call, and the log starts anew (unless
-    /// cap::manual_dirty_log_protect2 is enabled: then clear_dirty_log() does that). KVM_GET_DIRTY_LOG.
-    /// Errors: EMSGSIZE (fewer than Memslot::bitmap_words()), ENOENT (the slot does not log), EINVAL.
+    /// cap::manual_dirty_log_protect2 is enabled: then clear_dirty_log() does that).
+    /// KVM_GET_DIRTY_LOG. Errors: EMSGSIZE (fewer than Memslot::bitmap_words()), ENOENT (the slot
+    /// does not log), EINVAL.
     Result<void> dirty_log(const Memslot& slot, std::span<u64> bitmap) const;
     /// Logs the pages of the set bits anew. `first_page` is a multiple of 64, `pages` too unless it
     /// reaches the slot's end. KVM_CLEAR_DIRTY_LOG. Needs cap::manual_dirty_log_protect2.
@@ -84,9 +86,9 @@ public:
     Result<void> clear_dirty_log(const Memslot& slot, u64 first_page, u32 pages,
                                  std::span<const u64> bitmap) const;
 
-    /// Interrupt controllers in the kernel (x86_64: two PICs, an I/O APIC, local APICs), before the vCPUs.
-    /// Without it, or with `enable(cap::split_irqchip, 24)`, the VMM has its own. KVM_CREATE_IRQCHIP.
-    /// Needs cap::irqchip. Errors: EEXIST, EINVAL (there is a vCPU).
+    /// Interrupt controllers in the kernel (x86_64: two PICs, an I/O APIC, local APICs), before the
+    /// vCPUs. Without it, or with `enable(cap::split_irqchip, 24)`, the VMM has its own.
+    /// KVM_CREATE_IRQCHIP. Needs cap::irqchip. Errors: EEXIST, EINVAL (there is a vCPU).
     Result<void> create_irqchip() const { return call(fd_, op::create_irqchip); }
     /// Sets the level of an interrupt line. KVM_IRQ_LINE. Needs cap::irqchip. Errors: ENXIO (none).
     Result<void> irq_line(Gsi gsi, Level level) const {
@@ -95,8 +97,8 @@ public:
         line.level = static_cast<u32>(level);
         return call(fd_, op::irq_line, line);
     }
-    /// The same, and what became of it: > 0 delivered to so many vCPUs, 0 coalesced with one that is
-    /// pending, < 0 masked. KVM_IRQ_LINE_STATUS. Needs cap::irq_inject_status.
+    /// The same, and what became of it: > 0 delivered to so many vCPUs, 0 coalesced with one that
+    /// is pending, < 0 masked. KVM_IRQ_LINE_STATUS. Needs cap::irq_inject_status.
     Result<int> irq_line_status(Gsi gsi, Level level) const {
         IrqLevel line;
         line.irq = static_cast<u32>(gsi);
@@ -121,11 +123,15 @@ public:
     Result<void> add_irqfd(FdRef event, Gsi gsi) const {
         return irqfd({static_cast<u32>(event.number()), static_cast<u32>(gsi), 0, 0, {}});
     }
-    /// For level interrupts: a write to `event` raises the GSI; when the guest acknowledges it, the level
-    /// falls and `resample` is signalled. KVM_IRQFD. Needs cap::irqfd_resample. Errors: see add_irqfd().
+    /// For level interrupts: a write to `event` raises the GSI; when the guest acknowledges it, the
+    /// level falls and `resample` is signalled. KVM_IRQFD. Needs cap::irqfd_resample. Errors: see
+    /// add_irqfd().
     Result<void> add_irqfd(FdRef event, Gsi gsi, FdRef resample) const {
-        return irqfd({static_cast<u32>(event.number()), static_cast<u32>(gsi), 2,
-                      static_cast<u32>(resample.number()), {}});
+        return irqfd({static_cast<u32>(event.number()),
+                      static_cast<u32>(gsi),
+                      2,
+                      static_cast<u32>(resample.number()),
+                      {}});
     }
     /// Undoes add_irqfd(). KVM_IRQFD. Errors: EINVAL, EBADF.
     Result<void> remove_irqfd(FdRef event, Gsi gsi) const {
@@ -143,8 +149,8 @@ public:
         return ioeventfd(event, address, match, IoeventfdFlag::deassign);
     }
 
-    /// Guest writes to `size` bytes at `address` are queued instead of exiting; CoalescedRing has them.
-    /// KVM_REGISTER_COALESCED_MMIO. Needs cap::coalesced_mmio; cap::coalesced_pio for ports.
+    /// Guest writes to `size` bytes at `address` are queued instead of exiting; CoalescedRing has
+    /// them. KVM_REGISTER_COALESCED_MMIO. Needs cap::coalesced_mmio; cap::coalesced_pio for ports.
     Result<void> register_coalesced_mmio(IoAddress address, u32 size) const {
         return call(fd_, op::register_coalesced_mmio,
                     CoalescedMmioZone{address.value(), size, address.is_port() ? 1u : 0u});
@@ -161,8 +167,8 @@ public:
     /// Whether create_device() would work. KVM_CREATE_DEVICE with KVM_CREATE_DEVICE_TEST.
     Result<bool> has_device(DeviceType type) const;
 
-    /// Enables a capability for the whole VM. KVM_ENABLE_CAP. Needs cap::enable_cap_vm. What it takes,
-    /// and when, is the capability's: most must be enabled before the vCPUs.
+    /// Enables a capability for the whole VM. KVM_ENABLE_CAP. Needs cap::enable_cap_vm. What it
+    /// takes, and when, is the capability's: most must be enabled before the vCPUs.
     template <class T, class... Args>
     Result<void> enable(VmCap<T, Args...> cap, std::type_identity_t<Args>... args) const {
         return detail::enable_cap(fd_, cap.number, args...);

@@ -21,21 +21,24 @@ constexpr Cause causes[] = {
      "kvm_amd, or in a container pass --device /dev/kvm"},
     {"open /dev/kvm", EACCES, "this user may not use KVM: join group kvm and log in again"},
     {"open /dev/kvm", EPERM, "this user may not use KVM: join group kvm and log in again"},
-    {"open /dev/kvm", ENODEV, "the CPU's virtualisation is missing or switched off in the firmware"},
-    {"open /dev/kvm", ENXIO, "the device file is there, but no KVM module answers: modprobe kvm_intel "
-                             "or kvm_amd"},
+    {"open /dev/kvm", ENODEV,
+     "the CPU's virtualisation is missing or switched off in the firmware"},
+    {"open /dev/kvm", ENXIO,
+     "the device file is there, but no KVM module answers: modprobe kvm_intel or kvm_amd"},
     {"KVM_GET_API_VERSION", ENOTTY, "the file is not /dev/kvm"},
-    {"KVM_GET_API_VERSION", EPROTO, "this is not KVM as Linux has had it since 2007 (API version 12)"},
+    {"KVM_GET_API_VERSION", EPROTO,
+     "this is not KVM as Linux has had it since 2007 (API version 12)"},
     {"KVM_CREATE_VM", EBUSY, "another hypervisor has the CPU: stop VirtualBox or VMware"},
     {"KVM_CREATE_VM", EINVAL, "this KVM has no VMs of that type: see cap::vm_types"},
     {"KVM_CREATE_VM", EMFILE, "too many open files: raise ulimit -n"},
     {"KVM_CREATE_VCPU", EEXIST, "the VM has a vCPU of that id"},
-    {"KVM_CREATE_VCPU", EINVAL, "the id is beyond cap::max_vcpu_id, or the VM is full (cap::max_vcpus)"},
+    {"KVM_CREATE_VCPU", EINVAL,
+     "the id is beyond cap::max_vcpu_id, or the VM is full (cap::max_vcpus)"},
     {"KVM_CREATE_VCPU", EMFILE, "too many open files: raise ulimit -n"},
     {"KVM_SET_USER_MEMORY_REGION", EEXIST, "the slot overlaps another, or is in use"},
     {"KVM_SET_USER_MEMORY_REGION", EINVAL,
-     "address, size or memory is not page-aligned, the slot is beyond cap::nr_memslots, a live slot's "
-     "size changes, or a flag is unknown"},
+     "address, size or memory is not page-aligned, the slot is beyond cap::nr_memslots, a live "
+     "slot's size changes, or a flag is unknown"},
     {"KVM_SET_USER_MEMORY_REGION", EBADF, "the slot belongs to another VM, or was removed"},
     {"KVM_GET_DIRTY_LOG", EMSGSIZE, "the bitmap is shorter than Memslot::bitmap_words()"},
     {"KVM_GET_DIRTY_LOG", ENOENT, "the slot does not log: give it MemFlag::log_dirty_pages"},
@@ -54,7 +57,8 @@ constexpr Cause causes[] = {
     {"KVM_SET_MSRS", EINVAL, "the MSR is unknown, or refuses the value"},
     {"KVM_GET_MSRS", EINVAL, "the MSR is unknown"},
     {"KVM_GET_LAPIC", EINVAL, "the vCPU has no APIC in the kernel: create_irqchip()"},
-    {"KVM_INTERRUPT", ENXIO, "the kernel has the interrupt controllers: use irq_line() or signal_msi()"},
+    {"KVM_INTERRUPT", ENXIO,
+     "the kernel has the interrupt controllers: use irq_line() or signal_msi()"},
     {"KVM_INTERRUPT", EEXIST, "an interrupt is pending: wait for exit::IrqWindowOpen"},
     {"KVM_SET_XSAVE", EMSGSIZE, "the guest's XSAVE area is longer: use xsave2()"},
     {"KVM_RUN", EFAULT, "the guest touched memory that its slot has and the host has not"},
@@ -71,9 +75,12 @@ const char* explain(const Error& error) {
         }
     }
     switch (error.code) {
-        case ENOTTY: return "this KVM, or this descriptor, does not know the call";
-        case ENOSYS: return "this KVM does not have the call";
-        default: return "";
+        case ENOTTY:
+            return "this KVM, or this descriptor, does not know the call";
+        case ENOSYS:
+            return "this KVM does not have the call";
+        default:
+            return "";
     }
 }
 

@@ -8,13 +8,13 @@
 
 namespace kvm {
 
-/// Shared by a vCPU and its Kicks; freed by the last of them. Plain fields, atomic accesses: <atomic>
-/// stays out of the headers.
+/// Shared by a vCPU and its Kicks; freed by the last of them. Plain fields, atomic accesses:
+/// <atomic> stays out of the headers.
 struct Kick::State {
-    int references;         // the vCPU and every Kick
-    int kicking;            // calls that may be about to touch *immediate_exit
-    u8* immediate_exit;     // null once the vCPU is gone
-    int thread;             // the thread to signal: whoever called create_kick() last
+    int references;      // the vCPU and every Kick
+    int kicking;         // calls that may be about to touch *immediate_exit
+    u8* immediate_exit;  // null once the vCPU is gone
+    int thread;          // the thread to signal: whoever called create_kick() last
     int process;
     int signal;
 };
@@ -34,7 +34,8 @@ Result<void> check_signal(int signal) {
         return fail("Vcpu::create_kick: signal", errno, static_cast<u32>(signal));
     }
     if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
-        return fail("Vcpu::create_kick: the signal has no handler", EINVAL, static_cast<u32>(signal));
+        return fail("Vcpu::create_kick: the signal has no handler", EINVAL,
+                    static_cast<u32>(signal));
     }
     sigset_t blocked;
     if (const int error = pthread_sigmask(SIG_SETMASK, nullptr, &blocked)) {
@@ -55,9 +56,7 @@ Kick::Kick(const Kick& other) noexcept : state_(other.state_) {
     }
 }
 
-Kick::~Kick() {
-    release(state_);
-}
+Kick::~Kick() { release(state_); }
 
 void Kick::operator()() const noexcept {
     if (!state_) {
@@ -79,11 +78,11 @@ Result<Kick> Vcpu::create_kick(int signal) {
     if (auto usable = check_signal(signal); !usable) {
         return std::unexpected(usable.error());
     }
+    const int process = static_cast<int>(detail::sys(arch::nr_getpid, 0));
     const int thread = static_cast<int>(detail::sys(arch::nr_gettid, 0));
     if (!kick_) {
-        kick_ = new (std::nothrow) Kick::State{
-            1, 0, &run_->immediate_exit, thread,
-            static_cast<int>(detail::sys(arch::nr_getpid, 0)), signal};
+        kick_ =
+            new (std::nothrow) Kick::State{1, 0, &run_->immediate_exit, thread, process, signal};
         if (!kick_) {
             return fail("Vcpu::create_kick", ENOMEM);
         }
@@ -95,9 +94,7 @@ Result<Kick> Vcpu::create_kick(int signal) {
     return Kick(kick_);
 }
 
-int kick_signal() {
-    return SIGRTMIN;
-}
+int kick_signal() { return SIGRTMIN; }
 
 Result<void> install_kick_handler(int signal) {
     struct sigaction action;

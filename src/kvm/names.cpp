@@ -4,6 +4,7 @@
 namespace kvm {
 
 const char* name(ExitReason reason) {
+    // clang-format off
     static constexpr const char* names[] = {
         "UNKNOWN",        "EXCEPTION",     "IO",            "HYPERCALL",       "DEBUG",
         "HLT",            "MMIO",          "IRQ_WINDOW_OPEN", "SHUTDOWN",      "FAIL_ENTRY",
@@ -15,6 +16,7 @@ const char* name(ExitReason reason) {
         "RISCV_SBI",      "RISCV_CSR",     "NOTIFY",        "LOONGARCH_IOCSR", "MEMORY_FAULT",
         "TDX",            "ARM_SEA",       "ARM_LDST64B",   "SNP_REQ_CERTS",
     };
+    // clang-format on
     static_assert(sizeof names / sizeof *names == exit_reason_count);
     const auto number = static_cast<std::uint32_t>(reason);
     return number < exit_reason_count ? names[number] : "?";

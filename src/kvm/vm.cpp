@@ -46,7 +46,8 @@ Result<void> Vm::move_memory(Memslot& slot, Gpa address) const {
 Result<void> Vm::remove_memory(Memslot&& slot) const {
     auto done = check_slot(op::set_user_memory_region.name, fd_, slot.vm_, slot);
     if (done) {
-        done = set_user_memory_region({static_cast<u32>(slot.slot()), 0, slot.address().value(), 0, 0});
+        done = set_user_memory_region(
+            {static_cast<u32>(slot.slot()), 0, slot.address().value(), 0, 0});
     }
     if (done) {
         slot.vm_ = -1;

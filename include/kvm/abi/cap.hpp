@@ -3,8 +3,8 @@
 
 #include <kvm/abi/cap_flags.hpp>
 
-/// Every KVM_CAP_* of Linux 7.2, with the type of what KVM_CHECK_EXTENSION answers for it and, for those
-/// that KVM_ENABLE_CAP takes, the object it goes to and its arguments.
+/// Every KVM_CAP_* of Linux 7.2, with the type of what KVM_CHECK_EXTENSION answers for it and, for
+/// those that KVM_ENABLE_CAP takes, the object it goes to and its arguments.
 namespace kvm {
 
 /// A capability whose answer has type T: bool, int (a count or size), or Flags.
@@ -187,8 +187,8 @@ inline constexpr VmCap<bool, Switch> exception_payload{164, "EXCEPTION_PAYLOAD"}
 inline constexpr Cap<int> arm_vm_ipa_size{165, "ARM_VM_IPA_SIZE"};
 inline constexpr Cap<bool> manual_dirty_log_protect{166, "MANUAL_DIRTY_LOG_PROTECT"};
 inline constexpr Cap<bool> hyperv_cpuid{167, "HYPERV_CPUID"};
-inline constexpr VmCap<Flags<ManualDirtyLogFlag>, Flags<ManualDirtyLogFlag>> manual_dirty_log_protect2{
-    168, "MANUAL_DIRTY_LOG_PROTECT2"};
+inline constexpr VmCap<Flags<ManualDirtyLogFlag>, Flags<ManualDirtyLogFlag>>
+    manual_dirty_log_protect2{168, "MANUAL_DIRTY_LOG_PROTECT2"};
 inline constexpr Cap<bool> ppc_irq_xive{169, "PPC_IRQ_XIVE"};
 inline constexpr Cap<bool> arm_sve{170, "ARM_SVE"};
 inline constexpr Cap<bool> arm_ptrauth_address{171, "ARM_PTRAUTH_ADDRESS"};
@@ -224,7 +224,9 @@ inline constexpr Cap<bool> ptp_kvm{198, "PTP_KVM"};
 inline constexpr VcpuCap<bool, Switch> hyperv_enforce_cpuid{199, "HYPERV_ENFORCE_CPUID"};
 inline constexpr Cap<bool> sregs2{200, "SREGS2"};
 inline constexpr VmCap<Flags<HypercallExit>, Flags<HypercallExit>> exit_hypercall{
-    201, "EXIT_HYPERCALL"};
+    201,
+    "EXIT_HYPERCALL",
+};
 inline constexpr Cap<bool> ppc_rpt_invalidate{202, "PPC_RPT_INVALIDATE"};
 inline constexpr Cap<bool> binary_stats_fd{203, "BINARY_STATS_FD"};
 inline constexpr VmCap<bool, Switch> exit_on_emulation_failure{204, "EXIT_ON_EMULATION_FAILURE"};
@@ -294,6 +296,7 @@ struct Any {
 };
 
 /// All of them, in order of number.
+// clang-format off
 inline constexpr Any all[] = {
     irqchip, hlt, mmu_shadow_cache_control, user_memory, set_tss_addr, vapic, ext_cpuid,
     clocksource, nr_vcpus, nr_memslots, pit, nop_io_delay, pv_mmu, mp_state, coalesced_mmio,
@@ -340,6 +343,7 @@ inline constexpr Any all[] = {
     x86_apic_bus_cycles_ns, x86_guest_mode, arm_writable_imp_id_regs, arm_el2, arm_el2_e2h0,
     riscv_mp_state_reset, arm_cacheable_pfnmap_supported, guest_memfd_flags, arm_sea_to_user,
     s390_user_operexec, s390_keyop, s390_vsie_esamode, s390_hpage_2g};
+// clang-format on
 static_assert(sizeof(all) / sizeof(all[0]) == 244);
 
 }  // namespace cap

@@ -3,7 +3,8 @@
 
 #include <kvm/abi/x86_64.hpp>
 
-/// The bits that capabilities answer and take. A kernel may know more; Flags keeps what it does not name.
+/// The bits that capabilities answer and take. A kernel may know more; Flags keeps what it does not
+/// name.
 namespace kvm {
 
 /// An argument of 0 or 1.

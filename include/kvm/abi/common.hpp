@@ -48,12 +48,12 @@ struct UserspaceMemoryRegion2 {  // KVM_SET_USER_MEMORY_REGION2
 static_assert(sizeof(UserspaceMemoryRegion2) == 160);
 static_assert(offsetof(UserspaceMemoryRegion2, guest_memfd) == 40);
 
-struct IrqLevel {    // KVM_IRQ_LINE, KVM_IRQ_LINE_STATUS
+struct IrqLevel {  // KVM_IRQ_LINE, KVM_IRQ_LINE_STATUS
     union {
         u32 irq;     //  0, in
         s32 status;  //  0, out: > 0 delivered, 0 coalesced, < 0 masked
     };
-    u32 level;       //  4
+    u32 level;  //  4
 };
 static_assert(sizeof(IrqLevel) == 8);
 
@@ -75,16 +75,16 @@ static_assert(sizeof(CoalescedMmio) == 24);
 struct CoalescedMmioRing {  // the ring's head, at page cap::coalesced_mmio of a vCPU's mapping
     u32 first;              //  0, the library's: the next entry to read
     u32 last;               //  4, the kernel's: the next entry to write
-};                          //  8, CoalescedMmio[(page - 8) / 24]
+};  //  8, CoalescedMmio[(page - 8) / 24]
 static_assert(sizeof(CoalescedMmioRing) == 8);
 
-struct Translation {     // KVM_TRANSLATE
-    u64 linear_address;  //  0, in
+struct Translation {       // KVM_TRANSLATE
+    u64 linear_address;    //  0, in
     u64 physical_address;  // 8
-    u8 valid;            // 16
-    u8 writeable;        // 17
-    u8 usermode;         // 18
-    u8 pad[5];           // 19
+    u8 valid;              // 16
+    u8 writeable;          // 17
+    u8 usermode;           // 18
+    u8 pad[5];             // 19
 };
 static_assert(sizeof(Translation) == 24);
 
@@ -93,18 +93,18 @@ struct Interrupt {  // KVM_INTERRUPT
 };
 static_assert(sizeof(Interrupt) == 4);
 
-struct DirtyLog {          // KVM_GET_DIRTY_LOG
-    u32 slot;              //  0
-    u32 padding1;          //  4
-    u64* dirty_bitmap;     //  8, one bit per page
+struct DirtyLog {       // KVM_GET_DIRTY_LOG
+    u32 slot;           //  0
+    u32 padding1;       //  4
+    u64* dirty_bitmap;  //  8, one bit per page
 };
 static_assert(sizeof(DirtyLog) == 16);
 
-struct ClearDirtyLog {     // KVM_CLEAR_DIRTY_LOG
-    u32 slot;              //  0
-    u32 num_pages;         //  4
-    u64 first_page;        //  8, a multiple of 64
-    u64* dirty_bitmap;     // 16
+struct ClearDirtyLog {  // KVM_CLEAR_DIRTY_LOG
+    u32 slot;           //  0
+    u32 num_pages;      //  4
+    u64 first_page;     //  8, a multiple of 64
+    u64* dirty_bitmap;  // 16
 };
 static_assert(sizeof(ClearDirtyLog) == 24);
 
@@ -145,13 +145,13 @@ enum class IoeventfdFlag : u32 {
 template <>
 inline constexpr bool is_flag_enum<IoeventfdFlag> = true;
 
-struct Ioeventfd {   // KVM_IOEVENTFD
-    u64 datamatch;   //  0
-    u64 addr;        //  8
-    u32 len;         // 16, 1, 2, 4, 8; 0: any length
-    s32 fd;          // 20
-    u32 flags;       // 24, Flags<IoeventfdFlag>
-    u8 pad[36];      // 28
+struct Ioeventfd {  // KVM_IOEVENTFD
+    u64 datamatch;  //  0
+    u64 addr;       //  8
+    u32 len;        // 16, 1, 2, 4, 8; 0: any length
+    s32 fd;         // 20
+    u32 flags;      // 24, Flags<IoeventfdFlag>
+    u8 pad[36];     // 28
 };
 static_assert(sizeof(Ioeventfd) == 64);
 

@@ -4,7 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-/// struct kvm_run: the page that a vCPU shares with the kernel, and the reasons why KVM_RUN returns.
+/// struct kvm_run: the page that a vCPU shares with the kernel, and the reasons why KVM_RUN
+/// returns.
 namespace kvm {
 
 /// KVM_EXIT_*. The kernel may know more reasons than this list.
@@ -277,16 +278,16 @@ struct SnpReqCerts {
 
 }  // namespace run
 
-struct Run {                                      // struct kvm_run
-    std::uint8_t request_interrupt_window;        //  0, in
-    std::uint8_t immediate_exit;                  //  1, in; other threads write it: atomic
-    std::uint8_t padding1[6];                     //  2
-    std::uint32_t exit_reason;                    //  8, out
-    std::uint8_t ready_for_interrupt_injection;   // 12, out
-    std::uint8_t if_flag;                         // 13, out
-    std::uint16_t flags;                          // 14, out
-    std::uint64_t cr8;                            // 16, in and out
-    std::uint64_t apic_base;                      // 24, in and out
+struct Run {                                     // struct kvm_run
+    std::uint8_t request_interrupt_window;       //  0, in
+    std::uint8_t immediate_exit;                 //  1, in; other threads write it: atomic
+    std::uint8_t padding1[6];                    //  2
+    std::uint32_t exit_reason;                   //  8, out
+    std::uint8_t ready_for_interrupt_injection;  // 12, out
+    std::uint8_t if_flag;                        // 13, out
+    std::uint16_t flags;                         // 14, out
+    std::uint64_t cr8;                           // 16, in and out
+    std::uint64_t apic_base;                     // 24, in and out
     union {
         run::Hw hw;
         run::FailEntry fail_entry;
@@ -322,7 +323,7 @@ struct Run {                                      // struct kvm_run
         run::SnpReqCerts snp_req_certs;
         std::uint64_t debug[4];  // the architecture's DebugExitArch
         std::uint8_t padding[256];
-    };                            // 32
+    };  // 32
     std::uint64_t kvm_valid_regs;  // 288
     std::uint64_t kvm_dirty_regs;  // 296
     std::uint64_t s[256];          // 304, the architecture's SyncRegs

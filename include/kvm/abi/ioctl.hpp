@@ -3,16 +3,16 @@
 
 #include <cstdint>
 
-/// What an ioctl is: its number, computed from the argument's type, and which way the argument really
-/// goes. The direction bits inside the number are history and often wrong (KVM_SET_IRQCHIP says "read",
-/// KVM_GET_ONE_REG says "write"), so the two are kept apart.
+/// What an ioctl is: its number, computed from the argument's type, and which way the argument
+/// really goes. The direction bits inside the number are history and often wrong (KVM_SET_IRQCHIP
+/// says "read", KVM_GET_ONE_REG says "write"), so the two are kept apart.
 namespace kvm {
 
 /// Which way the argument goes, as the kernel's code does it.
 enum class Dir : std::uint8_t { none, in, out, inout };
 
-/// One ioctl: `Arg` is what the pointer points to (void: a plain number), `D` its real direction, `Ret`
-/// what a successful return value means (void: nothing, int: a count or a descriptor).
+/// One ioctl: `Arg` is what the pointer points to (void: a plain number), `D` its real direction,
+/// `Ret` what a successful return value means (void: nothing, int: a count or a descriptor).
 template <class Arg, Dir D, class Ret = void>
 struct Ioctl {
     std::uint32_t request;

@@ -6,23 +6,23 @@
 /// The structures of x86_64's asm/kvm.h. See kvm/abi/common.hpp for the manner.
 namespace kvm::x86_64 {
 
-struct Regs {  // KVM_GET_REGS, KVM_SET_REGS
-    u64 rax, rbx, rcx, rdx;   //   0
-    u64 rsi, rdi, rsp, rbp;   //  32
-    u64 r8, r9, r10, r11;     //  64
-    u64 r12, r13, r14, r15;   //  96
-    u64 rip, rflags;          // 128
+struct Regs {                // KVM_GET_REGS, KVM_SET_REGS
+    u64 rax, rbx, rcx, rdx;  //   0
+    u64 rsi, rdi, rsp, rbp;  //  32
+    u64 r8, r9, r10, r11;    //  64
+    u64 r12, r13, r14, r15;  //  96
+    u64 rip, rflags;         // 128
 };
 static_assert(sizeof(Regs) == 144);
 
 struct Segment {
-    u64 base;      //  0
-    u32 limit;     //  8
-    u16 selector;  // 12
-    u8 type;       // 14
+    u64 base;                           //  0
+    u32 limit;                          //  8
+    u16 selector;                       // 12
+    u8 type;                            // 14
     u8 present, dpl, db, s, l, g, avl;  // 15
-    u8 unusable;   // 22
-    u8 padding;    // 23
+    u8 unusable;                        // 22
+    u8 padding;                         // 23
 };
 static_assert(sizeof(Segment) == 24);
 
@@ -33,7 +33,7 @@ struct Dtable {
 };
 static_assert(sizeof(Dtable) == 16);
 
-struct Sregs {  // KVM_GET_SREGS, KVM_SET_SREGS
+struct Sregs {                       // KVM_GET_SREGS, KVM_SET_SREGS
     Segment cs, ds, es, fs, gs, ss;  //   0
     Segment tr, ldt;                 // 144
     Dtable gdt, idt;                 // 192
@@ -47,7 +47,7 @@ static_assert(sizeof(Sregs) == 312);
 /// Bits of Sregs2::flags: KVM_SREGS2_FLAGS_PDPTRS_VALID.
 enum class Sregs2Flag : u64 { pdptrs_valid = 1 };
 
-struct Sregs2 {  // KVM_GET_SREGS2, KVM_SET_SREGS2
+struct Sregs2 {                      // KVM_GET_SREGS2, KVM_SET_SREGS2
     Segment cs, ds, es, fs, gs, ss;  //   0
     Segment tr, ldt;                 // 144
     Dtable gdt, idt;                 // 192
@@ -59,7 +59,7 @@ struct Sregs2 {  // KVM_GET_SREGS2, KVM_SET_SREGS2
 };
 static_assert(sizeof(Sregs2) == 320);
 
-struct Fpu {  // KVM_GET_FPU, KVM_SET_FPU
+struct Fpu {          // KVM_GET_FPU, KVM_SET_FPU
     u8 fpr[8][16];    //   0
     u16 fcw;          // 128
     u16 fsw;          // 130
@@ -118,7 +118,7 @@ struct Cpuid2 {   // KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2; CpuidEntry2[nent] 
 };
 static_assert(sizeof(Cpuid2) == 8);
 
-struct PicState {  // KVM_GET_IRQCHIP with a PIC
+struct PicState {                                // KVM_GET_IRQCHIP with a PIC
     u8 last_irr, irr, imr, isr;                  //  0
     u8 priority_add, irq_base, read_reg_select;  //  4
     u8 poll, special_mask, init_state;           //  7
@@ -130,27 +130,27 @@ static_assert(sizeof(PicState) == 16);
 
 inline constexpr u32 ioapic_num_pins = 24;
 
-struct IoapicState {                 // KVM_GET_IRQCHIP with the I/O APIC
-    u64 base_address;                //  0
-    u32 ioregsel;                    //  8
-    u32 id;                          // 12
-    u32 irr;                         // 16
-    u32 pad;                         // 20
-    u64 redirtbl[ioapic_num_pins];   // 24, as the I/O APIC's registers have it
+struct IoapicState {                // KVM_GET_IRQCHIP with the I/O APIC
+    u64 base_address;               //  0
+    u32 ioregsel;                   //  8
+    u32 id;                         // 12
+    u32 irr;                        // 16
+    u32 pad;                        // 20
+    u64 redirtbl[ioapic_num_pins];  // 24, as the I/O APIC's registers have it
 };
 static_assert(sizeof(IoapicState) == 216);
 
 /// KVM_IRQCHIP_*: which interrupt controller.
 enum class IrqchipId : u32 { pic_master = 0, pic_slave = 1, ioapic = 2 };
 
-struct Irqchip {         // KVM_GET_IRQCHIP, KVM_SET_IRQCHIP
-    IrqchipId chip_id;   //  0
-    u32 pad;             //  4
+struct Irqchip {        // KVM_GET_IRQCHIP, KVM_SET_IRQCHIP
+    IrqchipId chip_id;  //  0
+    u32 pad;            //  4
     union {
         PicState pic;
         IoapicState ioapic;
         u8 dummy[512];
-    } chip;              //  8
+    } chip;  //  8
 };
 static_assert(sizeof(Irqchip) == 520);
 
@@ -164,12 +164,12 @@ struct PitConfig {  // KVM_CREATE_PIT2
 static_assert(sizeof(PitConfig) == 64);
 
 struct PitChannelState {
-    u32 count;            //  0, up to 65536
-    u16 latched_count;    //  4
+    u32 count;                                         //  0, up to 65536
+    u16 latched_count;                                 //  4
     u8 count_latched, status_latched, status;          //  6
     u8 read_state, write_state, write_latch, rw_mode;  //  9
-    u8 mode, bcd, gate;   // 13
-    s64 count_load_time;  // 16, nanoseconds
+    u8 mode, bcd, gate;                                // 13
+    s64 count_load_time;                               // 16, nanoseconds
 };
 static_assert(sizeof(PitChannelState) == 24);
 
@@ -268,11 +268,11 @@ struct Xcr {
     u64 value;     //  8
 };
 
-struct Xcrs {        // KVM_GET_XCRS, KVM_SET_XCRS
-    u32 nr_xcrs;     //   0
-    u32 flags;       //   4
-    Xcr xcrs[16];    //   8
-    u64 padding[16]; // 264
+struct Xcrs {         // KVM_GET_XCRS, KVM_SET_XCRS
+    u32 nr_xcrs;      //   0
+    u32 flags;        //   4
+    Xcr xcrs[16];     //   8
+    u64 padding[16];  // 264
 };
 static_assert(sizeof(Xcrs) == 392);
 

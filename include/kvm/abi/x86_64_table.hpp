@@ -25,8 +25,7 @@ inline constexpr auto get_msr_feature_index_list =
 inline constexpr auto set_tss_addr = io(0x47, "KVM_SET_TSS_ADDR");
 inline constexpr auto set_identity_map_addr = iow<u64>(0x48, "KVM_SET_IDENTITY_MAP_ADDR");
 inline constexpr auto get_irqchip = iowr<Irqchip>(0x62, "KVM_GET_IRQCHIP");
-inline constexpr auto set_irqchip =
-    abi::ior<Irqchip, void, Dir::in>(0x63, "KVM_SET_IRQCHIP");
+inline constexpr auto set_irqchip = abi::ior<Irqchip, void, Dir::in>(0x63, "KVM_SET_IRQCHIP");
 inline constexpr Ioctl<ReinjectControl, Dir::in> reinject_control = {
     abi::ioc(0, 0x71, 0), "KVM_REINJECT_CONTROL"};  // _IO, yet it takes a structure
 inline constexpr auto create_pit2 = iow<PitConfig>(0x77, "KVM_CREATE_PIT2");
@@ -51,16 +50,15 @@ inline constexpr auto get_lapic = ior<LapicState>(0x8e, "KVM_GET_LAPIC");
 inline constexpr auto set_lapic = iow<LapicState>(0x8f, "KVM_SET_LAPIC");
 inline constexpr auto set_cpuid2 = iow<Cpuid2>(0x90, "KVM_SET_CPUID2");
 inline constexpr auto get_cpuid2 = iowr<Cpuid2>(0x91, "KVM_GET_CPUID2");
-inline constexpr auto tpr_access_reporting =
-    iowr<TprAccessCtl>(0x92, "KVM_TPR_ACCESS_REPORTING");
+inline constexpr auto tpr_access_reporting = iowr<TprAccessCtl>(0x92, "KVM_TPR_ACCESS_REPORTING");
 inline constexpr auto nmi = io(0x9a, "KVM_NMI");
 inline constexpr auto set_guest_debug = iow<GuestDebug>(0x9b, "KVM_SET_GUEST_DEBUG");
 inline constexpr auto get_vcpu_events = ior<VcpuEvents>(0x9f, "KVM_GET_VCPU_EVENTS");
 inline constexpr auto set_vcpu_events = iow<VcpuEvents>(0xa0, "KVM_SET_VCPU_EVENTS");
 inline constexpr auto get_debugregs = ior<Debugregs>(0xa1, "KVM_GET_DEBUGREGS");
 inline constexpr auto set_debugregs = iow<Debugregs>(0xa2, "KVM_SET_DEBUGREGS");
-inline constexpr auto set_tsc_khz = io(0xa2, "KVM_SET_TSC_KHZ");          // and of a VM
-inline constexpr auto get_tsc_khz = io<int>(0xa3, "KVM_GET_TSC_KHZ");     // and of a VM
+inline constexpr auto set_tsc_khz = io(0xa2, "KVM_SET_TSC_KHZ");       // and of a VM
+inline constexpr auto get_tsc_khz = io<int>(0xa3, "KVM_GET_TSC_KHZ");  // and of a VM
 inline constexpr auto get_xsave = ior<Xsave>(0xa4, "KVM_GET_XSAVE");
 inline constexpr auto set_xsave = iow<Xsave>(0xa5, "KVM_SET_XSAVE");
 inline constexpr auto get_xcrs = ior<Xcrs>(0xa6, "KVM_GET_XCRS");

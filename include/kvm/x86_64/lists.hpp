@@ -41,8 +41,8 @@ private:
 
 namespace kvm::detail {
 
-/// KVM_GET_MSRS or KVM_SET_MSRS over any number of entries, in the kernel's portions, without a heap
-/// block. An Error's `detail` is the index of the entry that was refused.
+/// KVM_GET_MSRS or KVM_SET_MSRS over any number of entries, in the kernel's portions, without a
+/// heap block. An Error's `detail` is the index of the entry that was refused.
 Result<void> get_msrs(FdRef fd, std::span<x86_64::MsrEntry> entries);
 Result<void> set_msrs(FdRef fd, std::span<const x86_64::MsrEntry> entries);
 

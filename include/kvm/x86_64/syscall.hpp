@@ -29,10 +29,7 @@ enum Nr : long {
 
 [[gnu::always_inline]] inline long syscall2(long nr, long a, long b) {
     long result;
-    asm volatile("syscall"
-                 : "=a"(result)
-                 : "a"(nr), "D"(a), "S"(b)
-                 : "rcx", "r11", "memory");
+    asm volatile("syscall" : "=a"(result) : "a"(nr), "D"(a), "S"(b) : "rcx", "r11", "memory");
     return result;
 }
 

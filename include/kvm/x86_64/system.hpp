@@ -24,8 +24,8 @@ public:
     /// The MSRs that tell what the host can do. KVM_GET_MSR_FEATURE_INDEX_LIST. Needs
     /// cap::get_msr_features.
     Result<MsrIndexList> msr_feature_index_list() const;
-    /// Fills in the data of feature MSRs. KVM_GET_MSRS. Needs cap::get_msr_features. Errors: `detail` is
-    /// the index of the entry that the kernel does not know.
+    /// Fills in the data of feature MSRs. KVM_GET_MSRS. Needs cap::get_msr_features. Errors:
+    /// `detail` is the index of the entry that the kernel does not know.
     Result<void> msrs(std::span<MsrEntry> entries) const { return detail::get_msrs(fd_, entries); }
 
     /// Whether the system has the attribute. KVM_HAS_DEVICE_ATTR. Needs cap::sys_attributes.

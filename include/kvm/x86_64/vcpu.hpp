@@ -26,7 +26,9 @@ public:
     /// Since 5.14.
     Result<Sregs2> sregs2() const { return call(fd_, op::x86_64::get_sregs2); }
     /// KVM_SET_SREGS2. Needs cap::sregs2. Since 5.14. Errors: EINVAL.
-    Result<void> set_sregs2(const Sregs2& sregs) { return call(fd_, op::x86_64::set_sregs2, sregs); }
+    Result<void> set_sregs2(const Sregs2& sregs) {
+        return call(fd_, op::x86_64::set_sregs2, sregs);
+    }
 
     /// x87 and SSE. KVM_GET_FPU.
     Result<Fpu> fpu() const { return call(fd_, op::x86_64::get_fpu); }
@@ -35,11 +37,11 @@ public:
     /// The XSAVE area, its first 4096 bytes. KVM_GET_XSAVE. Needs cap::xsave.
     /// Errors: EINVAL (the guest's area is longer: xsave2()).
     Result<Xsave> xsave() const { return call(fd_, op::x86_64::get_xsave); }
-    /// KVM_SET_XSAVE. Needs cap::xsave. Errors: EINVAL; EMSGSIZE where cap::xsave2 of `vm`, this vCPU's
-    /// VM, is more than 4096, as the kernel would read beyond `xsave`.
+    /// KVM_SET_XSAVE. Needs cap::xsave. Errors: EINVAL; EMSGSIZE where cap::xsave2 of `vm`, this
+    /// vCPU's VM, is more than 4096, as the kernel would read beyond `xsave`.
     Result<void> set_xsave(const VmOps& vm, const Xsave& xsave);
-    /// The whole XSAVE area, as long as `vm`, this vCPU's VM, says. KVM_GET_XSAVE2. Needs cap::xsave2.
-    /// Since 5.17. Errors: ENOMEM.
+    /// The whole XSAVE area, as long as `vm`, this vCPU's VM, says. KVM_GET_XSAVE2. Needs
+    /// cap::xsave2. Since 5.17. Errors: ENOMEM.
     Result<Xsave2> xsave2(const VmOps& vm) const;
     /// KVM_SET_XSAVE with a whole area. Needs cap::xsave2. Since 5.17.
     /// Errors: EMSGSIZE (shorter than `vm` says), EINVAL.
@@ -51,31 +53,35 @@ public:
     /// The debug registers. KVM_GET_DEBUGREGS. Needs cap::debugregs.
     Result<Debugregs> debugregs() const { return call(fd_, op::x86_64::get_debugregs); }
     /// KVM_SET_DEBUGREGS. Needs cap::debugregs. Errors: EINVAL.
-    Result<void> set_debugregs(const Debugregs& regs) { return call(fd_, op::x86_64::set_debugregs, regs); }
+    Result<void> set_debugregs(const Debugregs& regs) {
+        return call(fd_, op::x86_64::set_debugregs, regs);
+    }
 
-    /// The local APIC's registers. KVM_GET_LAPIC. Needs cap::irqchip. Errors: EINVAL without an APIC in
-    /// the kernel.
+    /// The local APIC's registers. KVM_GET_LAPIC. Needs cap::irqchip. Errors: EINVAL without an
+    /// APIC in the kernel.
     Result<LapicState> lapic() const { return call(fd_, op::x86_64::get_lapic); }
     /// KVM_SET_LAPIC. Needs cap::irqchip. Errors: EINVAL.
-    Result<void> set_lapic(const LapicState& lapic) { return call(fd_, op::x86_64::set_lapic, lapic); }
+    Result<void> set_lapic(const LapicState& lapic) {
+        return call(fd_, op::x86_64::set_lapic, lapic);
+    }
 
     /// One MSR. KVM_GET_MSRS. Errors: EINVAL (no such MSR).
     Result<u64> msr(u32 index) const;
     /// KVM_SET_MSRS. Errors: EINVAL (no such MSR, or a value that it refuses).
     Result<void> set_msr(u32 index, u64 value);
-    /// Fills in the data of any number of MSRs. KVM_GET_MSRS. Errors: EINVAL, with the index of the entry
-    /// that the kernel refused as `detail`; the entries before it are filled in.
+    /// Fills in the data of any number of MSRs. KVM_GET_MSRS. Errors: EINVAL, with the index of the
+    /// entry that the kernel refused as `detail`; the entries before it are filled in.
     Result<void> msrs(std::span<MsrEntry> entries) const { return detail::get_msrs(fd_, entries); }
-    /// KVM_SET_MSRS. Errors: EINVAL, with the index of the entry that the kernel refused as `detail`; the
-    /// entries before it are set.
+    /// KVM_SET_MSRS. Errors: EINVAL, with the index of the entry that the kernel refused as
+    /// `detail`; the entries before it are set.
     Result<void> set_msrs(std::span<const MsrEntry> entries) {
         return detail::set_msrs(fd_, entries);
     }
 
     /// The vCPU's CPUID leaves. KVM_GET_CPUID2. Needs cap::ext_cpuid.
     Result<CpuidList> cpuid2() const;
-    /// KVM_SET_CPUID2. Needs cap::ext_cpuid. Errors: EINVAL once the vCPU has run and the leaves differ,
-    /// E2BIG.
+    /// KVM_SET_CPUID2. Needs cap::ext_cpuid. Errors: EINVAL once the vCPU has run and the leaves
+    /// differ, E2BIG.
     Result<void> set_cpuid2(const CpuidList& cpuid) {
         return call(fd_, op::x86_64::set_cpuid2, cpuid.header());
     }
@@ -87,8 +93,8 @@ public:
         return call(fd_, op::x86_64::set_vcpu_events, events);
     }
 
-    /// Steps, breakpoints and watchpoints; they end run() with exit::Debug. KVM_SET_GUEST_DEBUG. Needs
-    /// cap::set_guest_debug. Errors: EINVAL (a flag that cap::set_guest_debug2 lacks), EBUSY.
+    /// Steps, breakpoints and watchpoints; they end run() with exit::Debug. KVM_SET_GUEST_DEBUG.
+    /// Needs cap::set_guest_debug. Errors: EINVAL (a flag that cap::set_guest_debug2 lacks), EBUSY.
     Result<void> set_guest_debug(const GuestDebug& debug) {
         return call(fd_, op::x86_64::set_guest_debug, debug);
     }
@@ -113,13 +119,15 @@ public:
 
     /// Injects an interrupt by vector, without an irqchip in the kernel. KVM_INTERRUPT.
     /// Errors: EEXIST (one is pending), ENXIO (there is an irqchip), EINVAL.
-    Result<void> interrupt(u8 vector) { return call(fd_, op::x86_64::interrupt, Interrupt{vector}); }
+    Result<void> interrupt(u8 vector) {
+        return call(fd_, op::x86_64::interrupt, Interrupt{vector});
+    }
     /// Injects an NMI. KVM_NMI. Needs cap::user_nmi.
     Result<void> nmi() { return call(fd_, op::x86_64::nmi); }
     /// Injects an SMI. KVM_SMI. Needs cap::x86_smm.
     Result<void> smi() { return call(fd_, op::x86_64::smi); }
-    /// Has accesses to the APIC's task priority exit as exit::TprAccess. KVM_TPR_ACCESS_REPORTING. Needs
-    /// cap::vapic.
+    /// Has accesses to the APIC's task priority exit as exit::TprAccess. KVM_TPR_ACCESS_REPORTING.
+    /// Needs cap::vapic.
     Result<void> tpr_access_reporting(Switch enabled) {
         TprAccessCtl control{static_cast<u32>(enabled), 0, {}};
         return call(fd_, op::x86_64::tpr_access_reporting, control);
@@ -128,8 +136,9 @@ public:
     /// Errors: EINVAL (the guest uses no kvmclock).
     Result<void> kvmclock_ctrl() { return call(fd_, op::x86_64::kvmclock_ctrl); }
 
-    /// The registers that the kernel stores into kvm_run at each exit (of those in set_sync_valid()) and
-    /// takes from there at entry (of those in set_sync_dirty()): no system call. Needs cap::sync_regs.
+    /// The registers that the kernel stores into kvm_run at each exit (of those in
+    /// set_sync_valid()) and takes from there at entry (of those in set_sync_dirty()): no system
+    /// call. Needs cap::sync_regs.
     SyncRegs& sync_regs() { return *reinterpret_cast<SyncRegs*>(run_->s); }
     const SyncRegs& sync_regs() const { return *reinterpret_cast<const SyncRegs*>(run_->s); }
     /// Which registers the kernel stores at each exit from now on.

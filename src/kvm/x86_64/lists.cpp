@@ -43,18 +43,21 @@ Result<void> by_portions(FdRef fd, const Op& op, std::span<Entry> entries, After
 }  // namespace
 
 Result<CpuidList> KvmOps::supported_cpuid() const {
-    return kvm::detail::grow_until_filled<CpuidList>(
-        usual_cpuid_entries, [&](Cpuid2& list) { return call(fd_, op::x86_64::get_supported_cpuid, list); });
+    return kvm::detail::grow_until_filled<CpuidList>(usual_cpuid_entries, [&](Cpuid2& list) {
+        return call(fd_, op::x86_64::get_supported_cpuid, list);
+    });
 }
 
 Result<CpuidList> KvmOps::emulated_cpuid() const {
-    return kvm::detail::grow_until_filled<CpuidList>(
-        usual_cpuid_entries, [&](Cpuid2& list) { return call(fd_, op::x86_64::get_emulated_cpuid, list); });
+    return kvm::detail::grow_until_filled<CpuidList>(usual_cpuid_entries, [&](Cpuid2& list) {
+        return call(fd_, op::x86_64::get_emulated_cpuid, list);
+    });
 }
 
 Result<MsrIndexList> KvmOps::msr_index_list() const {
-    return kvm::detail::grow_until_filled<MsrIndexList>(
-        usual_msr_indices, [&](MsrList& list) { return call(fd_, op::x86_64::get_msr_index_list, list); });
+    return kvm::detail::grow_until_filled<MsrIndexList>(usual_msr_indices, [&](MsrList& list) {
+        return call(fd_, op::x86_64::get_msr_index_list, list);
+    });
 }
 
 Result<MsrIndexList> KvmOps::msr_feature_index_list() const {
@@ -69,14 +72,14 @@ namespace kvm::detail {
 
 Result<void> get_msrs(FdRef fd, std::span<x86_64::MsrEntry> entries) {
     return x86_64::by_portions(fd, op::x86_64::get_msrs, entries,
-                       [&](std::size_t at, std::size_t n, const x86_64::Portion& portion) {
-                           std::copy_n(portion.entries, n, entries.data() + at);
-                       });
+                               [&](std::size_t at, std::size_t n, const x86_64::Portion& portion) {
+                                   std::copy_n(portion.entries, n, entries.data() + at);
+                               });
 }
 
 Result<void> set_msrs(FdRef fd, std::span<const x86_64::MsrEntry> entries) {
     return x86_64::by_portions(fd, op::x86_64::set_msrs, entries,
-                       [](std::size_t, std::size_t, const x86_64::Portion&) {});
+                               [](std::size_t, std::size_t, const x86_64::Portion&) {});
 }
 
 }  // namespace kvm::detail
