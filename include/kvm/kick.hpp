@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <cerrno>
 #include <kvm/abi/exit.hpp>
 #include <kvm/error.hpp>
 
@@ -46,9 +47,19 @@ Result<void> install_kick_handler(int signal = kick_signal());
 
 namespace detail {
 
-/// Cold half of Vcpu::run(): 0 if the failure is an exit (then kvm_run says which), else the errno.
-/// Takes back the immediate exit that a Kick asked for.
-int run_failed(Run& run, long result);
+/// Cold half of Vcpu::run(): whether KVM_RUN's errno is an exit, which kvm_run then says, and no error.
+/// Takes back the immediate exit that a Kick asked for. Inline, as a call would cost the hot half the
+/// registers that hold KVM_RUN's arguments.
+[[gnu::always_inline]] inline bool is_exit(Run& run, int error) {
+    if (error == EINTR || error == EAGAIN) {
+        // Whoever kicked wrote its news before it set the flag: acquire it with the flag.
+        __atomic_exchange_n(&run.immediate_exit, std::uint8_t(0), __ATOMIC_ACQ_REL);
+        run.exit_reason = static_cast<std::uint32_t>(ExitReason::intr);
+        return true;
+    }
+    const bool fault = ExitReason(run.exit_reason) == ExitReason::memory_fault;
+    return fault && (error == EFAULT || error == EHWPOISON);
+}
 void kick_detach(Kick::State* state);
 
 }  // namespace detail

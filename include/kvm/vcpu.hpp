@@ -4,6 +4,9 @@
 #include <kvm/exit.hpp>
 #include <kvm/kick.hpp>
 #include <kvm/object.hpp>
+#include <kvm/one_reg.hpp>
+#include <kvm/stats.hpp>
+#include <kvm/types.hpp>
 #include KVM_ARCH_VCPU
 
 namespace kvm {
@@ -51,7 +54,8 @@ public:
 #endif
         const long result = detail::raw_ioctl(fd_, op::run.request, 0);
         if (result < 0) [[unlikely]] {
-            if (const int error = detail::run_failed(*run_, result)) {
+            const int error = static_cast<int>(-result);
+            if (!detail::is_exit(*run_, error)) {
                 return fail(op::run.name, error);
             }
         }
@@ -111,6 +115,37 @@ public:
     Result<void> set_attr(Attr<T> attr, const std::type_identity_t<T>& value) {
         return detail::set_device_attr(fd_, attr, value);
     }
+
+    /// One register. KVM_GET_ONE_REG. Needs cap::one_reg (x86_64: since 6.18). Errors: ENOENT, EINVAL (no
+    /// such register), EPERM (not before the vCPU is finalised).
+    template <class T>
+    Result<T> one_reg(RegId<T> id) const {
+        return detail::one_reg(fd_, id);
+    }
+    /// KVM_SET_ONE_REG. Needs cap::one_reg. Errors: ENOENT, EINVAL, EBUSY (not once it has run).
+    template <class T>
+    Result<void> set_one_reg(RegId<T> id, const std::type_identity_t<T>& value) {
+        return detail::set_one_reg(fd_, id, value);
+    }
+    /// The same for an id of reg_list(): `value` is reg_size(id) bytes. KVM_GET_ONE_REG. Needs
+    /// cap::one_reg. Errors: EMSGSIZE (another length), ENOENT, EINVAL, EPERM.
+    Result<void> one_reg(u64 id, std::span<std::byte> value) const {
+        return detail::one_reg_bytes(fd_, id, value);
+    }
+    /// KVM_SET_ONE_REG. Needs cap::one_reg. Errors: EMSGSIZE (another length), ENOENT, EINVAL, EBUSY.
+    Result<void> set_one_reg(u64 id, std::span<const std::byte> value) {
+        return detail::set_one_reg_bytes(fd_, id, value);
+    }
+    /// The ids of all registers that the vCPU has. KVM_GET_REG_LIST. Needs cap::one_reg.
+    Result<RegIdList> reg_list() const { return detail::reg_list(fd_); }
+
+    /// Maps `size` bytes of guest memory from `address` on before the guest touches them; 0, or how many
+    /// bytes were left when a signal came. KVM_PRE_FAULT_MEMORY. Needs cap::pre_fault_memory. Since 6.11.
+    /// Errors: EINVAL (unaligned), ENOENT (no slot there), EAGAIN, EINTR (nothing was mapped).
+    Result<u64> pre_fault_memory(Gpa address, u64 size);
+
+    /// The vCPU's statistics. KVM_GET_STATS_FD. Needs cap::binary_stats_fd. Since 5.14.
+    Result<Stats> stats() const;
 
     /// The kvm_run page itself. Between runs only; Run::immediate_exit belongs to Kick.
     Run& raw() { return *run_; }

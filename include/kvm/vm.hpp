@@ -3,7 +3,9 @@
 
 #include <kvm/device.hpp>
 #include <kvm/flex_array.hpp>
+#include <kvm/guest_memfd.hpp>
 #include <kvm/memslot.hpp>
+#include <kvm/stats.hpp>
 #include <kvm/vcpu.hpp>
 #include KVM_ARCH_VM
 
@@ -85,6 +87,35 @@ public:
     /// Errors: EMSGSIZE (a bitmap shorter than `pages`), EINVAL, ENOENT.
     Result<void> clear_dirty_log(const Memslot& slot, u64 first_page, u32 pages,
                                  std::span<const u64> bitmap) const;
+
+    /// Protects the pages anew that every DirtyRing of the VM has harvested; how many. Read the pages
+    /// after it. KVM_RESET_DIRTY_RINGS. Needs cap::dirty_log_ring or cap::dirty_log_ring_acq_rel. Since
+    /// 5.11. Errors: EINVAL (not enabled).
+    Result<u32> reset_dirty_rings() const {
+        const auto pages = call(fd_, op::reset_dirty_rings);
+        return pages ? Result<u32>(static_cast<u32>(*pages)) : std::unexpected(pages.error());
+    }
+
+    /// Memory of `size` bytes, page-aligned, that belongs to this VM. KVM_CREATE_GUEST_MEMFD. Needs
+    /// cap::guest_memfd. Since 6.8. Errors: EINVAL (size, or a flag that cap::guest_memfd_flags lacks).
+    Result<GuestMemfd> create_guest_memfd(u64 size, Flags<GuestMemfdFlag> flags = {}) const;
+    /// Gives the guest `memory` for what it shares and `size of memory` bytes of `private_memory` from
+    /// `offset` on for what it keeps private. KVM_SET_USER_MEMORY_REGION2 with MemFlag::guest_memfd.
+    /// Needs cap::guest_memfd. Since 6.8. Errors, with the slot as `detail`: see the other add_memory();
+    /// EINVAL (the offset, or memory of another VM).
+    Result<Memslot> add_memory(Slot slot, Gpa address, std::span<std::byte> memory,
+                               const GuestMemfd& private_memory, u64 offset,
+                               Flags<MemFlag> flags = {}) const;
+    /// Makes a page-aligned range private to the guest or shared with the host.
+    /// KVM_SET_MEMORY_ATTRIBUTES. Needs cap::memory_attributes. Since 6.8. Errors: EINVAL.
+    Result<void> set_memory_attributes(Gpa address, u64 size,
+                                       Flags<MemoryAttribute> attributes) const {
+        return call(fd_, op::set_memory_attributes,
+                    MemoryAttributes{address.value(), size, attributes.bits(), 0});
+    }
+
+    /// The VM's statistics. KVM_GET_STATS_FD. Needs cap::binary_stats_fd. Since 5.14.
+    Result<Stats> stats() const;
 
     /// Interrupt controllers in the kernel (x86_64: two PICs, an I/O APIC, local APICs), before the
     /// vCPUs. Without it, or with `enable(cap::split_irqchip, 24)`, the VMM has its own.

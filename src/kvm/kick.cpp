@@ -120,18 +120,6 @@ Result<void> install_kick_handler(int signal) {
 
 namespace detail {
 
-int run_failed(Run& run, long result) {
-    const int error = static_cast<int>(-result);
-    if (error == EINTR || error == EAGAIN) {
-        // Whoever kicked wrote its news before it set the flag: acquire it with the flag.
-        __atomic_exchange_n(&run.immediate_exit, u8(0), __ATOMIC_ACQ_REL);
-        run.exit_reason = static_cast<u32>(ExitReason::intr);
-        return 0;
-    }
-    const bool fault = ExitReason(run.exit_reason) == ExitReason::memory_fault;
-    return fault && (error == EFAULT || error == EHWPOISON) ? 0 : error;
-}
-
 void kick_detach(Kick::State* state) {
     __atomic_store_n(&state->immediate_exit, nullptr, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&state->kicking, __ATOMIC_SEQ_CST) != 0) {

@@ -15,6 +15,29 @@ Result<void> Vcpu::complete_pending_io() {
     return {};
 }
 
+Result<u64> Vcpu::pre_fault_memory(Gpa address, u64 size) {
+    PreFaultMemory range{address.value(), size, 0, {}};
+    while (range.size != 0) {
+        const u64 before = range.size;
+        const auto done = call(fd_, op::pre_fault_memory, range);
+        if (!done && range.size == size) {
+            return std::unexpected(done.error());
+        }
+        if (!done || range.size == before) {
+            break;
+        }
+    }
+    return range.size;
+}
+
+Result<Stats> Vcpu::stats() const {
+    const auto fd = call(fd_, op::get_stats_fd);
+    if (!fd) {
+        return std::unexpected(fd.error());
+    }
+    return Stats::open(Fd(*fd));
+}
+
 Result<void> Vcpu::set_signal_mask(u64 blocked) {
     struct {
         SignalMask header;

@@ -80,6 +80,36 @@ Result<void> Vm::clear_dirty_log(const Memslot& slot, u64 first_page, u32 pages,
     return call(fd_, op::clear_dirty_log, argument);
 }
 
+Result<GuestMemfd> Vm::create_guest_memfd(u64 size, Flags<GuestMemfdFlag> flags) const {
+    const auto fd = call(fd_, op::create_guest_memfd, CreateGuestMemfd{size, flags.bits(), {}});
+    if (!fd) {
+        return std::unexpected(fd.error());
+    }
+    return GuestMemfd(Fd(*fd), size);
+}
+
+Result<Memslot> Vm::add_memory(Slot slot, Gpa address, std::span<std::byte> memory,
+                               const GuestMemfd& private_memory, u64 offset,
+                               Flags<MemFlag> flags) const {
+    flags |= MemFlag::guest_memfd;
+    const auto done = set_user_memory_region2(
+        {static_cast<u32>(slot), flags.bits(), address.value(), memory.size(),
+         reinterpret_cast<u64>(memory.data()), offset,
+         static_cast<u32>(private_memory.fd().number()), 0, {}});
+    if (!done) {
+        return std::unexpected(done.error());
+    }
+    return Memslot(fd_.number(), slot, address, memory, flags);
+}
+
+Result<Stats> Vm::stats() const {
+    const auto fd = call(fd_, op::get_stats_fd);
+    if (!fd) {
+        return std::unexpected(fd.error());
+    }
+    return Stats::open(Fd(*fd));
+}
+
 Result<void> Vm::ioeventfd(FdRef event, IoAddress address, Datamatch match,
                            Flags<IoeventfdFlag> flags) const {
     const u32 n = match.length_;

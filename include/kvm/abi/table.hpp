@@ -3,6 +3,7 @@
 
 #include <kvm/abi/common.hpp>
 #include <kvm/abi/ioctl.hpp>
+#include <kvm/abi/memory.hpp>
 
 /// Every ioctl that all architectures share, one line each: number, argument, direction, result.
 namespace kvm::op {
@@ -38,6 +39,12 @@ inline constexpr auto ioeventfd = iow<Ioeventfd>(0x79, "KVM_IOEVENTFD");
 inline constexpr auto enable_cap = iow<EnableCap>(0xa3, "KVM_ENABLE_CAP");  // and of a vCPU
 inline constexpr auto signal_msi = iow<Msi, int>(0xa5, "KVM_SIGNAL_MSI");
 inline constexpr auto clear_dirty_log = iowr<ClearDirtyLog>(0xc0, "KVM_CLEAR_DIRTY_LOG");
+inline constexpr auto reset_dirty_rings = io<int>(0xc7, "KVM_RESET_DIRTY_RINGS");
+inline constexpr auto get_stats_fd = io<int>(0xce, "KVM_GET_STATS_FD");  // and of a vCPU
+inline constexpr auto set_memory_attributes =
+    iow<MemoryAttributes>(0xd2, "KVM_SET_MEMORY_ATTRIBUTES");
+inline constexpr auto create_guest_memfd =
+    iowr<CreateGuestMemfd, int, Dir::in>(0xd4, "KVM_CREATE_GUEST_MEMFD");
 inline constexpr auto create_device = iowr<CreateDevice>(0xe0, "KVM_CREATE_DEVICE");
 
 // of a vCPU
@@ -45,6 +52,10 @@ inline constexpr auto run = io(0x80, "KVM_RUN");
 inline constexpr auto set_signal_mask = iow<SignalMask>(0x8b, "KVM_SET_SIGNAL_MASK");
 inline constexpr auto get_mp_state = ior<MpState>(0x98, "KVM_GET_MP_STATE");
 inline constexpr auto set_mp_state = iow<MpState>(0x99, "KVM_SET_MP_STATE");
+inline constexpr auto get_one_reg = iow<OneReg>(0xab, "KVM_GET_ONE_REG");  // `addr`: the value
+inline constexpr auto set_one_reg = iow<OneReg>(0xac, "KVM_SET_ONE_REG");
+inline constexpr auto get_reg_list = iowr<RegList>(0xb0, "KVM_GET_REG_LIST");
+inline constexpr auto pre_fault_memory = iowr<PreFaultMemory>(0xd5, "KVM_PRE_FAULT_MEMORY");
 
 // of a device; of /dev/kvm, a VM or a vCPU where it has attributes. `addr` points to the value.
 inline constexpr auto set_device_attr = iow<DeviceAttr>(0xe1, "KVM_SET_DEVICE_ATTR");

@@ -17,6 +17,7 @@ enum Nr : long {
     nr_fcntl = 72,
     nr_gettid = 186,
     nr_tgkill = 234,
+    nr_mbind = 237,
     nr_openat = 257,
     nr_eventfd2 = 290,
 };
