@@ -49,17 +49,18 @@ public:
     /// kernel explains is exit::MemoryFault: exits, not errors. Errors: ENOEXEC (arm64: not
     /// initialised), EPERM, EFAULT (memory is gone), EIO, EBADF.
     [[gnu::always_inline]] Result<Exit> run() & KVM_LIFETIMEBOUND {
+        Run& page = *run_;
 #if KVMXX_CHECKED
-        Exit::next_generation(*run_);
+        Exit::next_generation(page);
 #endif
         const long result = detail::raw_ioctl(fd_, op::run.request, 0);
         if (result < 0) [[unlikely]] {
             const int error = static_cast<int>(-result);
-            if (!detail::is_exit(*run_, error)) {
+            if (!detail::is_exit(page, error)) {
                 return fail(op::run.name, error);
             }
         }
-        return Exit(*run_);
+        return Exit(page);
     }
     Result<Exit> run() && = delete;
 

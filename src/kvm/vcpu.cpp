@@ -7,7 +7,7 @@ namespace kvm {
 Result<void> Vcpu::complete_pending_io() {
     __atomic_store_n(&run_->immediate_exit, u8(1), __ATOMIC_RELEASE);
     const auto exit = run();
-    // A Kick that came meanwhile wants the next run() to return: run_failed() took its flag back.
+    // A Kick that came meanwhile wants the next run() to return: run() took its flag back.
     __atomic_store_n(&run_->immediate_exit, u8(kick_ ? 1 : 0), __ATOMIC_RELEASE);
     if (!exit) {
         return std::unexpected(exit.error());
