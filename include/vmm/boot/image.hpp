@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <kvm/fd.hpp>
+#include <kvm/types.hpp>
+#include <span>
+#include <string>
+#include <vmm/error.hpp>
+
+namespace vmm {
+
+class GuestMemory;
+
+/// What a file is, by its content.
+enum class ImageKind {
+    bzimage,      ///< Linux for x86 with its decompressor
+    elf64,        ///< an ELF64 executable for x86_64, such as Linux's vmlinux
+    elf_other,    ///< an ELF file for another machine, class or byte order, or no executable
+    arm64_image,  ///< Linux for arm64
+    riscv_image,  ///< Linux for riscv64
+    efi,          ///< a PE program without Linux's boot protocol
+    gzip,
+    xz,
+    zstd,
+    lz4,
+    bzip2,
+    lzma,
+    cpio,  ///< an initrd, uncompressed
+    unknown,
+};
+
+/// "a Linux bzImage", "an arm64 Linux Image", "gzip-compressed data", ...
+const char* describe(ImageKind kind);
+
+/// A file to be loaded into guest memory. It is read, not mapped: a file that shrinks meanwhile is
+/// an Error, not a SIGBUS. Every Error names the file.
+class Image {
+public:
+    /// Opens a file and looks at its head. Errors: what open(2) says; EISDIR; EINVAL (not a regular
+    /// file, or empty).
+    static Result<Image> open(std::string path);
+
+    const std::string& path() const { return path_; }
+    /// In bytes, at least 1.
+    std::uint64_t size() const { return size_; }
+    ImageKind kind() const { return kind_; }
+
+    /// Fills `to` from the file's byte `offset` on. Errors: EINVAL (`what`, which the message
+    /// names, ends beyond the file), or what read(2) says.
+    Result<void> read(std::uint64_t offset, std::span<std::byte> to, const char* what) const;
+    /// Copies `length` bytes from the file's byte `offset` on to guest memory at `address`. Errors:
+    /// see read(); EFAULT (not all in one region of RAM).
+    Result<void> load(const GuestMemory& memory, kvm::Gpa address, std::uint64_t offset,
+                      std::uint64_t length, const char* what) const;
+
+private:
+    Image(std::string path, kvm::Fd fd, std::uint64_t size)
+        : path_(std::move(path)), fd_(std::move(fd)), size_(size) {}
+
+    std::string path_;
+    kvm::Fd fd_;
+    std::uint64_t size_;
+    ImageKind kind_ = ImageKind::unknown;
+};
+
+}  // namespace vmm

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <cstdint>
+#include <kvm/types.hpp>
+#include <vector>
+#include <vmm/memory/guest_memory.hpp>
+
+/// Where things are in an x86_64 guest's physical memory: the one place that says so.
+namespace vmm::x86_64 {
+
+namespace layout {
+
+using kvm::Gpa;
+
+// Below 1 MiB: what the loader leaves for the guest's first instructions. The guest takes it all
+// over.
+inline constexpr Gpa gdt{0x500};           // four descriptors
+inline constexpr Gpa zero_page{0x7000};    // Linux's boot_params, one page
+inline constexpr Gpa boot_stack{0x8ff0};   // grows down, to 0x8000
+inline constexpr Gpa page_tables{0x9000};  // PML4, PDPT, four page directories: 0x9000..0xefff
+inline constexpr std::uint64_t page_tables_size = 6 * 0x1000;
+inline constexpr Gpa command_line{0x20000};  // as long as the kernel allows, below 0x30000
+inline constexpr std::uint64_t command_line_room = 0x10000;
+inline constexpr Gpa low_ram_end{0x9fc00};  // then the EBDA, video memory, ROMs, the ACPI RSDP
+inline constexpr Gpa high_ram{0x100000};    // 1 MiB: RAM for kernels
+
+// Below 4 GiB: no RAM from here on, but room for devices.
+inline constexpr Gpa hole{0xc0000000};
+inline constexpr Gpa hole_end{0x100000000};
+inline constexpr Gpa ioapic{0xfec00000};
+inline constexpr Gpa lapic{0xfee00000};
+inline constexpr Gpa identity_map{0xfffbc000};  // one page: KVM_SET_IDENTITY_MAP_ADDR
+inline constexpr Gpa tss{0xfffbd000};           // three pages: KVM_SET_TSS_ADDR
+
+/// How much the loader's page tables map, one to one, from 0.
+inline constexpr std::uint64_t identity_mapped = std::uint64_t(4) << 30;
+
+}  // namespace layout
+
+/// `bytes` of RAM from 0 up, with the hole below 4 GiB left out: what GuestMemory::create() wants.
+std::vector<Region> ram_regions(std::uint64_t bytes);
+
+}  // namespace vmm::x86_64
