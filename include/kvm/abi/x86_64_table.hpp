@@ -3,6 +3,7 @@
 
 #include <kvm/abi/ioctl.hpp>
 #include <kvm/abi/x86_64.hpp>
+#include <kvm/abi/x86_64_more.hpp>
 
 /// The ioctls of x86_64, one line each. See kvm/abi/table.hpp for the manner.
 namespace kvm::op::x86_64 {
@@ -20,8 +21,30 @@ inline constexpr auto get_supported_cpuid = iowr<Cpuid2>(0x05, "KVM_GET_SUPPORTE
 inline constexpr auto get_emulated_cpuid = iowr<Cpuid2>(0x09, "KVM_GET_EMULATED_CPUID");
 inline constexpr auto get_msr_feature_index_list =
     iowr<MsrList>(0x0a, "KVM_GET_MSR_FEATURE_INDEX_LIST");
+inline constexpr auto get_mce_cap_supported = ior<u64>(0x9d, "KVM_X86_GET_MCE_CAP_SUPPORTED");
+inline constexpr auto get_supported_hv_cpuid =
+    iowr<Cpuid2>(0xc1, "KVM_GET_SUPPORTED_HV_CPUID");  // and of a vCPU
 
 // of a VM
+inline constexpr auto set_nr_mmu_pages = io(0x44, "KVM_SET_NR_MMU_PAGES");
+inline constexpr auto get_nr_mmu_pages = io<int>(0x45, "KVM_GET_NR_MMU_PAGES");
+inline constexpr auto create_pit = io(0x64, "KVM_CREATE_PIT");
+inline constexpr auto get_pit = iowr<PitState>(0x65, "KVM_GET_PIT");
+inline constexpr auto set_pit = ior<PitState, void, Dir::in>(0x66, "KVM_SET_PIT");
+inline constexpr auto xen_hvm_config = iow<XenHvmConfig>(0x7a, "KVM_XEN_HVM_CONFIG");
+inline constexpr auto set_pmu_event_filter = iow<PmuEventFilter>(0xb2, "KVM_SET_PMU_EVENT_FILTER");
+inline constexpr auto memory_encrypt_op =
+    iowr<unsigned long>(0xba, "KVM_MEMORY_ENCRYPT_OP");  // and, for TDX, of a vCPU
+inline constexpr auto memory_encrypt_reg_region =
+    ior<EncRegion, void, Dir::in>(0xbb, "KVM_MEMORY_ENCRYPT_REG_REGION");
+inline constexpr auto memory_encrypt_unreg_region =
+    ior<EncRegion, void, Dir::in>(0xbc, "KVM_MEMORY_ENCRYPT_UNREG_REGION");
+inline constexpr auto hyperv_eventfd = iow<HypervEventfd>(0xbd, "KVM_HYPERV_EVENTFD");
+inline constexpr auto set_msr_filter = iow<MsrFilter>(0xc6, "KVM_X86_SET_MSR_FILTER");
+inline constexpr auto xen_hvm_get_attr = iowr<XenHvmAttr>(0xc8, "KVM_XEN_HVM_GET_ATTR");
+inline constexpr auto xen_hvm_set_attr = iow<XenHvmAttr>(0xc9, "KVM_XEN_HVM_SET_ATTR");
+inline constexpr auto xen_hvm_evtchn_send =
+    iow<IrqRoutingXenEvtchn>(0xd0, "KVM_XEN_HVM_EVTCHN_SEND");
 inline constexpr auto set_tss_addr = io(0x47, "KVM_SET_TSS_ADDR");
 inline constexpr auto set_identity_map_addr = iow<u64>(0x48, "KVM_SET_IDENTITY_MAP_ADDR");
 inline constexpr auto get_irqchip = iowr<Irqchip>(0x62, "KVM_GET_IRQCHIP");
@@ -69,5 +92,14 @@ inline constexpr auto get_sregs2 = ior<Sregs2>(0xcc, "KVM_GET_SREGS2");
 inline constexpr auto set_sregs2 = iow<Sregs2>(0xcd, "KVM_SET_SREGS2");
 inline constexpr auto get_xsave2 =
     abi::ior<Xsave, void, Dir::inout>(0xcf, "KVM_GET_XSAVE2");  // cap::xsave2 bytes
+
+inline constexpr auto set_cpuid = iow<Cpuid>(0x8a, "KVM_SET_CPUID");
+inline constexpr auto set_vapic_addr = iow<VapicAddr>(0x93, "KVM_SET_VAPIC_ADDR");
+inline constexpr auto setup_mce = iow<u64>(0x9c, "KVM_X86_SETUP_MCE");
+inline constexpr auto set_mce = iow<X86Mce>(0x9e, "KVM_X86_SET_MCE");
+inline constexpr auto get_nested_state = iowr<NestedState>(0xbe, "KVM_GET_NESTED_STATE");
+inline constexpr auto set_nested_state = iow<NestedState>(0xbf, "KVM_SET_NESTED_STATE");
+inline constexpr auto xen_vcpu_get_attr = iowr<XenVcpuAttr>(0xca, "KVM_XEN_VCPU_GET_ATTR");
+inline constexpr auto xen_vcpu_set_attr = iow<XenVcpuAttr>(0xcb, "KVM_XEN_VCPU_SET_ATTR");
 
 }  // namespace kvm::op::x86_64

@@ -13,6 +13,11 @@ using CpuidList = FlexArray<Cpuid2, CpuidEntry2, &Cpuid2::nent>;
 /// KVM_GET_MSR_INDEX_LIST, KVM_GET_MSR_FEATURE_INDEX_LIST.
 using MsrIndexList = FlexArray<MsrList, u32, &MsrList::nmsrs>;
 
+/// KVM_SET_CPUID, the old form of KVM_SET_CPUID2.
+using OldCpuidList = FlexArray<Cpuid, CpuidEntry, &Cpuid::nent>;
+/// KVM_SET_PMU_EVENT_FILTER: events, plain or masked.
+using PmuEvents = FlexArray<PmuEventFilter, u64, &PmuEventFilter::nevents>;
+
 /// KVM_GET_XSAVE2's area: Xsave and what cap::xsave2 says follows it, as 32-bit words.
 class Xsave2 {
 public:
@@ -45,5 +50,8 @@ namespace kvm::detail {
 /// heap block. An Error's `detail` is the index of the entry that was refused.
 Result<void> get_msrs(FdRef fd, std::span<x86_64::MsrEntry> entries);
 Result<void> set_msrs(FdRef fd, std::span<const x86_64::MsrEntry> entries);
+
+/// KVM_GET_SUPPORTED_HV_CPUID of the system or of a vCPU.
+Result<x86_64::CpuidList> supported_hv_cpuid(FdRef fd);
 
 }  // namespace kvm::detail

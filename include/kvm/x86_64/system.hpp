@@ -28,6 +28,13 @@ public:
     /// `detail` is the index of the entry that the kernel does not know.
     Result<void> msrs(std::span<MsrEntry> entries) const { return detail::get_msrs(fd_, entries); }
 
+    /// The CPUID leaves of Hyper-V's interface. KVM_GET_SUPPORTED_HV_CPUID. Needs
+    /// cap::sys_hyperv_cpuid. Since 5.11.
+    Result<CpuidList> supported_hv_cpuid() const { return kvm::detail::supported_hv_cpuid(fd_); }
+    /// MCG_CAP as KVM can give it to guests. KVM_X86_GET_MCE_CAP_SUPPORTED. Needs cap::mce, whose
+    /// value is the most banks.
+    Result<u64> mce_cap_supported() const { return call(fd_, op::x86_64::get_mce_cap_supported); }
+
     /// Whether the system has the attribute. KVM_HAS_DEVICE_ATTR. Needs cap::sys_attributes.
     template <class T>
     Result<bool> has_attr(Attr<T> attr) const {

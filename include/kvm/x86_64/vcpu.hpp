@@ -4,6 +4,7 @@
 #include <kvm/object.hpp>
 #include <kvm/types.hpp>
 #include <kvm/x86_64/lists.hpp>
+#include <kvm/x86_64/nested.hpp>
 #include <kvm/x86_64/vm.hpp>
 
 namespace kvm::x86_64 {
@@ -86,6 +87,36 @@ public:
         return call(fd_, op::x86_64::set_cpuid2, cpuid.header());
     }
 
+    /// The old form, without subleaves: prefer set_cpuid2(). KVM_SET_CPUID. Errors: EINVAL, E2BIG.
+    Result<void> set_cpuid(const OldCpuidList& cpuid) {
+        return call(fd_, op::x86_64::set_cpuid, cpuid.header());
+    }
+    /// The CPUID leaves of Hyper-V's interface for this vCPU. KVM_GET_SUPPORTED_HV_CPUID. Needs
+    /// cap::hyperv_cpuid; prefer Kvm::supported_hv_cpuid().
+    Result<CpuidList> supported_hv_cpuid() const { return kvm::detail::supported_hv_cpuid(fd_); }
+
+    /// The state of a guest that is a hypervisor. KVM_GET_NESTED_STATE. Needs cap::nested_state.
+    /// Errors: EINVAL (the vCPU has no VMX or SVM), ENOMEM.
+    Result<NestedStateBlob> nested_state() const;
+    /// KVM_SET_NESTED_STATE. Needs cap::nested_state. Errors: EINVAL.
+    Result<void> set_nested_state(const NestedStateBlob& state) {
+        return call(fd_, op::x86_64::set_nested_state, state.header());
+    }
+
+    /// Gives the vCPU machine-check banks: MCG_CAP, of what Kvm::mce_cap_supported() has.
+    /// KVM_X86_SETUP_MCE. Needs cap::mce. Errors: EINVAL (more than that).
+    Result<void> setup_mce(u64 mcg_cap) { return call(fd_, op::x86_64::setup_mce, mcg_cap); }
+    /// Injects a machine check. KVM_X86_SET_MCE. Needs cap::mce. Errors: EINVAL (no such bank).
+    Result<void> set_mce(const X86Mce& mce) { return call(fd_, op::x86_64::set_mce, mce); }
+
+    /// An attribute of a Xen guest's vCPU; XenVcpuAttr::u has it. KVM_XEN_VCPU_GET_ATTR. Needs
+    /// cap::xen_hvm with XenHvmFlag::shared_info. Errors: EINVAL, ENOENT.
+    Result<XenVcpuAttr> xen_vcpu_attr(XenVcpuAttrType type) const;
+    /// KVM_XEN_VCPU_SET_ATTR. Needs cap::xen_hvm with XenHvmFlag::shared_info. Errors: EINVAL.
+    Result<void> set_xen_vcpu_attr(const XenVcpuAttr& attr) {
+        return call(fd_, op::x86_64::xen_vcpu_set_attr, attr);
+    }
+
     /// Pending exceptions, interrupts, NMI and SMI. KVM_GET_VCPU_EVENTS. Needs cap::vcpu_events.
     Result<VcpuEvents> vcpu_events() const { return call(fd_, op::x86_64::get_vcpu_events); }
     /// KVM_SET_VCPU_EVENTS. Needs cap::vcpu_events. Errors: EINVAL.
@@ -131,6 +162,12 @@ public:
     Result<void> tpr_access_reporting(Switch enabled) {
         TprAccessCtl control{static_cast<u32>(enabled), 0, {}};
         return call(fd_, op::x86_64::tpr_access_reporting, control);
+    }
+    /// Where the guest keeps its virtual APIC state, for Windows guests without an APIC in
+    /// hardware. KVM_SET_VAPIC_ADDR. Needs cap::vapic. Errors: EINVAL (no APIC in the kernel),
+    /// EFAULT.
+    Result<void> set_vapic_addr(Gpa address) {
+        return call(fd_, op::x86_64::set_vapic_addr, VapicAddr{address.value()});
     }
     /// Tells the guest's clock that it was paused. KVM_KVMCLOCK_CTRL. Needs cap::kvmclock_ctrl.
     /// Errors: EINVAL (the guest uses no kvmclock).

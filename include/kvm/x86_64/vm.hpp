@@ -7,6 +7,15 @@
 
 namespace kvm::x86_64 {
 
+/// One range of an MSR filter: bit n of `bitmap` set lets the guest access MSR `base` + n in the
+/// ways that `flags` name; the other ways are not this range's concern.
+struct MsrRange {
+    Flags<MsrFilterFlag> flags;
+    u32 base;
+    u32 nmsrs;
+    std::span<const u8> bitmap;
+};
+
 /// What a VM has on x86_64 beside the rest.
 class VmOps : public kvm::detail::CheckExtension {
 public:
@@ -60,6 +69,78 @@ public:
     /// cap::set_boot_cpu_id. Errors: EBUSY once there is a vCPU.
     Result<void> set_boot_cpu_id(VcpuId id) const {
         return call(fd_, op::x86_64::set_boot_cpu_id, static_cast<u32>(id));
+    }
+
+    /// The timer without its later additions; port 0x61 as the PIT's is in the kernel too. Prefer
+    /// create_pit2(). KVM_CREATE_PIT. Needs cap::pit.
+    Result<void> create_pit() const { return call(fd_, op::x86_64::create_pit); }
+    /// KVM_GET_PIT. Needs cap::pit. Errors: ENXIO without a timer. Prefer pit2().
+    Result<PitState> pit() const;
+    /// KVM_SET_PIT. Needs cap::pit. Errors: ENXIO without a timer. Prefer set_pit2().
+    Result<void> set_pit(const PitState& state) const {
+        return call(fd_, op::x86_64::set_pit, state);
+    }
+
+    /// How many pages of shadow page tables the VM may have. KVM_GET_NR_MMU_PAGES.
+    Result<u64> nr_mmu_pages() const;
+    /// Limits them. KVM_SET_NR_MMU_PAGES. Needs cap::mmu_shadow_cache_control. Errors: EINVAL (<
+    /// 20).
+    Result<void> set_nr_mmu_pages(u64 pages) const {
+        return call(fd_, op::x86_64::set_nr_mmu_pages, pages);
+    }
+
+    /// Which MSRs the guest may touch; the others exit as exit::Rdmsr and exit::Wrmsr where
+    /// cap::x86_user_space_msr has MsrExitReason::filter enabled, else give it #GP. No ranges: all
+    /// as `otherwise` says. KVM_X86_SET_MSR_FILTER. Needs cap::x86_msr_filter. Since 5.10. Errors:
+    /// E2BIG (more than 16 ranges), EMSGSIZE (a bitmap shorter than its MSRs; `detail` is the
+    /// range), EINVAL.
+    Result<void> set_msr_filter(MsrFilterDefault otherwise, std::span<const MsrRange> ranges) const;
+
+    /// Which PMU events the guest may count. KVM_SET_PMU_EVENT_FILTER. Needs cap::pmu_event_filter;
+    /// cap::pmu_event_masked_events for PmuEventFlag::masked_events. Since 5.3. Errors: EINVAL,
+    /// E2BIG.
+    Result<void> set_pmu_event_filter(const PmuEvents& filter) const {
+        return call(fd_, op::x86_64::set_pmu_event_filter, filter.header());
+    }
+
+    /// Hypercalls that post the event `connection` (24 bits) signal `event` and do not exit.
+    /// KVM_HYPERV_EVENTFD. Needs cap::hyperv_eventfd. Errors: EEXIST, EINVAL.
+    Result<void> add_hyperv_eventfd(u32 connection, FdRef event) const {
+        return call(fd_, op::x86_64::hyperv_eventfd,
+                    HypervEventfd{connection, event.number(), 0, {}});
+    }
+    /// Undoes it. KVM_HYPERV_EVENTFD with KVM_HYPERV_EVENTFD_DEASSIGN. Errors: ENOENT.
+    Result<void> remove_hyperv_eventfd(u32 connection) const {
+        return call(fd_, op::x86_64::hyperv_eventfd, HypervEventfd{connection, -1, 1, {}});
+    }
+
+    /// How the kernel serves Xen guests. KVM_XEN_HVM_CONFIG. Needs cap::xen_hvm. Errors: EINVAL.
+    Result<void> xen_hvm_config(const XenHvmConfig& config) const {
+        return call(fd_, op::x86_64::xen_hvm_config, config);
+    }
+    /// An attribute of the Xen VM; XenHvmAttr::u has it. KVM_XEN_HVM_GET_ATTR. Needs cap::xen_hvm
+    /// with XenHvmFlag::shared_info. Errors: EINVAL.
+    Result<XenHvmAttr> xen_hvm_attr(XenAttrType type) const;
+    /// KVM_XEN_HVM_SET_ATTR. Needs cap::xen_hvm with XenHvmFlag::shared_info. Errors: EINVAL.
+    Result<void> set_xen_hvm_attr(const XenHvmAttr& attr) const {
+        return call(fd_, op::x86_64::xen_hvm_set_attr, attr);
+    }
+    /// Sends an event to a Xen guest. KVM_XEN_HVM_EVTCHN_SEND. Needs cap::xen_hvm with
+    /// XenHvmFlag::evtchn_send. Errors: EINVAL.
+    Result<void> xen_hvm_evtchn_send(const IrqRoutingXenEvtchn& event) const {
+        return call(fd_, op::x86_64::xen_hvm_evtchn_send, event);
+    }
+
+    /// Pins memory that an encrypted guest will use. KVM_MEMORY_ENCRYPT_REG_REGION. Errors: ENOTTY
+    /// (the VM is not encrypted), ENOMEM, EINVAL. sev.hpp and tdx.hpp have the commands.
+    Result<void> register_encrypted_memory(std::span<std::byte> memory) const {
+        return call(fd_, op::x86_64::memory_encrypt_reg_region,
+                    EncRegion{reinterpret_cast<u64>(memory.data()), memory.size()});
+    }
+    /// Undoes it. KVM_MEMORY_ENCRYPT_UNREG_REGION. Errors: ENOTTY, EINVAL.
+    Result<void> unregister_encrypted_memory(std::span<std::byte> memory) const {
+        return call(fd_, op::x86_64::memory_encrypt_unreg_region,
+                    EncRegion{reinterpret_cast<u64>(memory.data()), memory.size()});
     }
 
     /// The VM's kvmclock, in nanoseconds, with what else the kernel knows at that moment.

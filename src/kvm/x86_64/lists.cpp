@@ -82,4 +82,10 @@ Result<void> set_msrs(FdRef fd, std::span<const x86_64::MsrEntry> entries) {
                                [](std::size_t, std::size_t, const x86_64::Portion&) {});
 }
 
+Result<x86_64::CpuidList> supported_hv_cpuid(FdRef fd) {
+    return grow_until_filled<x86_64::CpuidList>(32, [&](x86_64::Cpuid2& list) {
+        return call(fd, op::x86_64::get_supported_hv_cpuid, list);
+    });
+}
+
 }  // namespace kvm::detail
