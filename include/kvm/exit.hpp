@@ -28,22 +28,33 @@ struct handlers : F... {
 
 namespace detail {
 
-template <class H, class... Payload>
-inline constexpr bool handles_all = (std::is_invocable_v<H&, Payload> && ...);
+template <class... Payload>
+struct PayloadList {};
 
-template <class H>
-inline constexpr bool handles_every_exit =
-    handles_all<H, exit::Unknown, exit::Exception, exit::IoIn, exit::IoOut, exit::Hypercall,
+using Payloads =
+    PayloadList<exit::Unknown, exit::Exception, exit::IoIn, exit::IoOut, exit::Hypercall,
                 exit::Debug, exit::Hlt, exit::MmioRead, exit::MmioWrite, exit::IrqWindowOpen,
                 exit::Shutdown, exit::FailEntry, exit::Interrupted, exit::SetTpr, exit::TprAccess,
                 exit::S390Sieic, exit::S390Reset, exit::Dcr, exit::Nmi, exit::InternalError,
-                exit::Osi, exit::PaprHcall, exit::S390Ucontrol, exit::Watchdog> &&
-    handles_all<H, exit::S390Tsch, exit::Epr, exit::SystemEvent, exit::S390Stsi, exit::IoapicEoi,
-                exit::Hyperv, exit::ArmNisv, exit::Rdmsr, exit::Wrmsr, exit::DirtyRingFull,
-                exit::ApResetHold, exit::BusLock, exit::Xen, exit::RiscvSbi, exit::RiscvCsr,
-                exit::Notify, exit::LoongarchIocsrRead, exit::LoongarchIocsrWrite,
-                exit::MemoryFault, exit::Tdx, exit::ArmSea, exit::ArmLdst64b, exit::SnpReqCerts,
-                exit::Other>;
+                exit::Osi, exit::PaprHcall, exit::S390Ucontrol, exit::Watchdog, exit::S390Tsch,
+                exit::Epr, exit::SystemEvent, exit::S390Stsi, exit::IoapicEoi, exit::Hyperv,
+                exit::ArmNisv, exit::Rdmsr, exit::Wrmsr, exit::DirtyRingFull, exit::ApResetHold,
+                exit::BusLock, exit::Xen, exit::RiscvSbi, exit::RiscvCsr, exit::Notify,
+                exit::LoongarchIocsrRead, exit::LoongarchIocsrWrite, exit::MemoryFault, exit::Tdx,
+                exit::ArmSea, exit::ArmLdst64b, exit::SnpReqCerts, exit::Other>;
+
+template <class H, class... Payload>
+consteval bool has_every_arm(PayloadList<Payload...>) {
+    return (std::is_invocable_v<H&, Payload> && ...);
+}
+
+template <class H, class... Payload>
+consteval bool has_only_void_arms(PayloadList<Payload...>) {
+    return (std::is_void_v<std::invoke_result_t<H&, Payload>> && ...);
+}
+
+template <class H>
+inline constexpr bool handles_every_exit = has_every_arm<H>(Payloads{});
 
 }  // namespace detail
 
@@ -96,6 +107,10 @@ inline decltype(auto) Exit::visit(H&& h) const {
     static_assert(detail::handles_every_exit<H>,
                   "an exit's payload has no arm: add one, or a generic arm [](const auto&) {...}");
     using R = std::invoke_result_t<H&, exit::Unknown>;
+    if constexpr (std::is_void_v<R>) {
+        static_assert(detail::has_only_void_arms<H>(detail::Payloads{}),
+                      "an arm returns a value and another returns nothing: it would be dropped");
+    }
     Run& r = fresh();
     switch (ExitReason(r.exit_reason)) {
         case ExitReason::unknown:

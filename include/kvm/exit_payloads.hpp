@@ -10,6 +10,13 @@
 /// the kernel takes when the vCPU runs next.
 namespace kvm::exit {
 
+namespace detail {
+
+/// The length of an access: never more than the 8 bytes that kvm_run has for it.
+constexpr u32 bounded(u32 length) { return length < 8 ? length : 8; }
+
+}  // namespace detail
+
 /// KVM_EXIT_UNKNOWN: the hardware gave a reason that KVM does not know.
 struct Unknown {
     u64 hardware_exit_reason;
@@ -77,7 +84,7 @@ struct MmioRead {
     std::span<std::byte> data;
 
     static MmioRead of(run::Mmio& m) {
-        return {Gpa(m.phys_addr), {reinterpret_cast<std::byte*>(m.data), m.len}};
+        return {Gpa(m.phys_addr), {reinterpret_cast<std::byte*>(m.data), detail::bounded(m.len)}};
     }
 };
 
@@ -87,7 +94,8 @@ struct MmioWrite {
     std::span<const std::byte> data;
 
     static MmioWrite of(run::Mmio& m) {
-        return {Gpa(m.phys_addr), {reinterpret_cast<const std::byte*>(m.data), m.len}};
+        return {Gpa(m.phys_addr),
+                {reinterpret_cast<const std::byte*>(m.data), detail::bounded(m.len)}};
     }
 };
 
@@ -298,7 +306,7 @@ struct LoongarchIocsrRead {
     std::span<std::byte> data;
 
     static LoongarchIocsrRead of(run::Iocsr& m) {
-        return {m.phys_addr, {reinterpret_cast<std::byte*>(m.data), m.len}};
+        return {m.phys_addr, {reinterpret_cast<std::byte*>(m.data), detail::bounded(m.len)}};
     }
 };
 
@@ -308,7 +316,7 @@ struct LoongarchIocsrWrite {
     std::span<const std::byte> data;
 
     static LoongarchIocsrWrite of(run::Iocsr& m) {
-        return {m.phys_addr, {reinterpret_cast<const std::byte*>(m.data), m.len}};
+        return {m.phys_addr, {reinterpret_cast<const std::byte*>(m.data), detail::bounded(m.len)}};
     }
 };
 
