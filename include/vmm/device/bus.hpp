@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+#include <vmm/error.hpp>
+
+/// Where the guest's port and memory-mapped I/O goes.
+namespace vmm {
+
+/// A device on a Bus. The guest is hostile: any offset within the range, any length and any value
+/// may come. Called by the threads of all vCPUs, several at once.
+class BusDevice {
+public:
+    BusDevice() = default;
+    BusDevice(const BusDevice&) = delete;
+    BusDevice& operator=(const BusDevice&) = delete;
+    virtual ~BusDevice() = default;
+
+    /// One read of `data.size()` bytes (1 to 8), `offset` bytes from the start of the device's
+    /// range. What is not filled in is left as it was: all-ones.
+    virtual void read(std::uint64_t offset, std::span<std::byte> data) = 0;
+    /// One write of `data.size()` bytes (1 to 8), `offset` bytes from the start of the device's
+    /// range.
+    virtual void write(std::uint64_t offset, std::span<const std::byte> data) = 0;
+};
+
+/// A device whose registers are bytes, as on the ISA bus: a wider access is one access to each
+/// register.
+class ByteDevice : public BusDevice {
+public:
+    void read(std::uint64_t offset, std::span<std::byte> data) final;
+    void write(std::uint64_t offset, std::span<const std::byte> data) final;
+
+protected:
+    virtual std::uint8_t read_byte(std::uint64_t offset) = 0;
+    virtual void write_byte(std::uint64_t offset, std::uint8_t value) = 0;
+};
+
+/// Addresses that answer nothing and are not worth counting, such as the POST code port 0x80.
+class Sink final : public BusDevice {
+public:
+    void read(std::uint64_t, std::span<std::byte>) override {}
+    void write(std::uint64_t, std::span<const std::byte>) override {}
+};
+
+/// An address at which the guest found no device, and how often.
+struct Unhandled {
+    std::uint64_t address = 0;
+    std::uint64_t reads = 0;
+    std::uint64_t writes = 0;
+
+    friend bool operator==(const Unhandled&, const Unhandled&) = default;
+};
+
+/// An address space of devices: there is one for ports and one for memory-mapped I/O.
+///
+/// An access belongs to the device at its first byte; what reaches beyond the device's range is not
+/// the next device's. Where nothing is, reads give all-ones and writes are dropped, and both are
+/// counted. add() before the vCPUs run; read(), write() and unhandled() from any thread.
+class Bus {
+public:
+    /// Puts `device` at the `size` bytes from `base`; it must outlive the bus's use. `name` is for
+    /// messages. Errors: EINVAL (no bytes, or beyond the end of addresses), EEXIST (another
+    /// device's).
+    Result<void> add(std::uint64_t base, std::uint64_t size, BusDevice& device,
+                     std::string_view name);
+
+    /// Fills `data` with what the device at `address` says.
+    void read(std::uint64_t address, std::span<std::byte> data);
+    /// Gives `data` to the device at `address`.
+    void write(std::uint64_t address, std::span<const std::byte> data);
+
+    /// Where nothing was, in order of address: the first `unhandled_addresses` addresses that the
+    /// guest tried, and those after them summed up as address ~0.
+    std::vector<Unhandled> unhandled() const;
+    /// How many addresses are told apart, for the guest chooses them.
+    static constexpr std::size_t unhandled_addresses = 256;
+
+private:
+    struct Range {
+        std::uint64_t base;
+        std::uint64_t last;
+        BusDevice* device;
+        std::string name;
+    };
+    const Range* find(std::uint64_t address) const;
+    Unhandled& count(std::uint64_t address);
+
+    std::vector<Range> ranges_;  // in order of address, disjoint
+    mutable std::mutex mutex_;   // of what follows
+    std::vector<Unhandled> unhandled_;
+    Unhandled rest_{~std::uint64_t{0}, 0, 0};
+};
+
+}  // namespace vmm
