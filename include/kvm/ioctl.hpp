@@ -37,8 +37,12 @@ template <class Ret>
 template <class T>
 struct Unwritten {
     constexpr operator T() const {
-        T value;
-        return value;
+        if constexpr (std::is_scalar_v<T>) {
+            return T();
+        } else {
+            T value;
+            return value;
+        }
     }
 };
 
