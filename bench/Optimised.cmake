@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+include_guard()
+
+# What is measured is compiled as users compile it, -O2 -DNDEBUG, by each compiler that is supported,
+# whatever this build's own compiler and options are.
+set(kvmxx_compilers)
+foreach(pair gcc:gcc-12:g++-12 clang:clang-19:clang++-19)
+  string(REPLACE ":" ";" pair ${pair})
+  list(GET pair 0 id)
+  list(GET pair 1 c)
+  list(GET pair 2 cxx)
+  find_program(KVMXX_OPTIMISED_${id}_C ${c})
+  find_program(KVMXX_OPTIMISED_${id}_CXX ${cxx})
+  mark_as_advanced(KVMXX_OPTIMISED_${id}_C KVMXX_OPTIMISED_${id}_CXX)
+  if(KVMXX_OPTIMISED_${id}_C AND KVMXX_OPTIMISED_${id}_CXX)
+    list(APPEND kvmxx_compilers ${id})
+  else()
+    message(STATUS "${cxx} is not installed: nothing is measured with it")
+  endif()
+endforeach()
+
+# kvmxx_optimised(TARGET COMPILER OUTPUT SOURCE...): a program of these sources, which name themselves
+# relative to this directory or absolutely.
+function(kvmxx_optimised target compiler output)
+  set(objects)
+  foreach(source ${ARGN})
+    cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} NORMALIZE)
+    string(MAKE_C_IDENTIFIER ${source} name)
+    set(object ${CMAKE_CURRENT_BINARY_DIR}/${target}.dir/${name}.o)
+    if(source MATCHES "\\.c$")
+      set(command ${KVMXX_OPTIMISED_${compiler}_C} -std=gnu17)
+    else()
+      get_filename_component(label ${KVMXX_OPTIMISED_${compiler}_CXX} NAME)
+      set(command ${KVMXX_OPTIMISED_${compiler}_CXX} -std=gnu++23 -Wconversion -DCOMPILER="${label}")
+    endif()
+    add_custom_command(
+      OUTPUT ${object}
+      COMMAND ${command} -O2 -DNDEBUG -Wall -Wextra -Wshadow -Werror -I${PROJECT_SOURCE_DIR}/include
+              -MD -MF ${object}.d -c ${source} -o ${object}
+      DEPENDS ${source} DEPFILE ${object}.d VERBATIM
+      COMMENT "Compiling ${name} for ${target}")
+    list(APPEND objects ${object})
+  endforeach()
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${KVMXX_OPTIMISED_${compiler}_CXX} ${objects} -o ${output}
+    DEPENDS ${objects} VERBATIM COMMENT "Linking ${target}")
+  add_custom_target(${target} ALL DEPENDS ${output})
+endfunction()
