@@ -11,7 +11,7 @@ namespace kvm {
 class CoalescedRing {
 public:
     /// Maps the ring of the VM that `vcpu` belongs to. `page` is the value of cap::coalesced_mmio,
-    /// never 0. Errors: EINVAL (`page` is 0), ENOMEM.
+    /// never 0. Errors: EINVAL (`page` is 0 or beyond the vCPU's mapping), ENOMEM.
     static Result<CoalescedRing> map(const Vcpu& vcpu, int page);
 
     CoalescedRing(CoalescedRing&& other) noexcept : ring_(other.ring_) { other.ring_ = nullptr; }

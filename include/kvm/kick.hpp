@@ -47,9 +47,9 @@ Result<void> install_kick_handler(int signal = kick_signal());
 
 namespace detail {
 
-/// Cold half of Vcpu::run(): whether KVM_RUN's errno is an exit, which kvm_run then says, and no error.
-/// Takes back the immediate exit that a Kick asked for. Inline, as a call would cost the hot half the
-/// registers that hold KVM_RUN's arguments.
+/// Cold half of Vcpu::run(): whether KVM_RUN's errno is an exit, which kvm_run then says, and no
+/// error. Takes back the immediate exit that a Kick asked for. Inline, as a call would cost the hot
+/// half the registers that hold KVM_RUN's arguments.
 [[gnu::always_inline]] inline bool is_exit(Run& run, int error) {
     if (error == EINTR || error == EAGAIN) {
         // Whoever kicked wrote its news before it set the flag: acquire it with the flag.
@@ -57,9 +57,12 @@ namespace detail {
         run.exit_reason = static_cast<std::uint32_t>(ExitReason::intr);
         return true;
     }
-    const bool fault = ExitReason(run.exit_reason) == ExitReason::memory_fault;
-    return fault && (error == EFAULT || error == EHWPOISON);
+    return (error == EFAULT || error == EHWPOISON) &&
+           ExitReason(run.exit_reason) == ExitReason::memory_fault;
 }
+/// Whether create_kick() was last called on this thread: where not, a Kick's signal would go
+/// astray.
+bool kick_reaches_this_thread(const Kick::State* state);
 void kick_detach(Kick::State* state);
 
 }  // namespace detail

@@ -11,6 +11,8 @@
 
 namespace kvm {
 
+class CoalescedRing;
+
 /// A virtual CPU. Move-only; owns its descriptor and the mapping of its kvm_run page. Thread-bound
 /// while it runs: one thread at a time may use it, and only a Kick may be used from others.
 class Vcpu final : public arch::VcpuOps {
@@ -34,8 +36,12 @@ public:
     ~Vcpu() { destroy(); }
 
     /// Takes over a descriptor that KVM_CREATE_VCPU gave, mapping `mmap_size` bytes of it.
-    /// Errors: ENODEV, EINVAL (not a vCPU), ENOMEM.
+    /// Errors: ENODEV, EINVAL (not a vCPU), ENOMEM; EPROTO (`mmap_size`, which is `detail`, has no
+    /// room for kvm_run and what it points to).
     static Result<Vcpu> adopt(Fd fd, std::size_t mmap_size) {
+        if (mmap_size < arch::least_vcpu_mmap_size) [[unlikely]] {
+            return fail("mmap(vcpu)", EPROTO, static_cast<u32>(mmap_size));
+        }
         const long page = detail::sys(arch::nr_mmap, nullptr, mmap_size, 3 /* read, write */,
                                       1 /* shared */, fd.number(), 0);
         if (page < 0) [[unlikely]] {
@@ -49,10 +55,13 @@ public:
     /// kernel explains is exit::MemoryFault: exits, not errors. Errors: ENOEXEC (arm64: not
     /// initialised), EPERM, EFAULT (memory is gone), EIO, EBADF.
     [[gnu::always_inline]] Result<Exit> run() & KVM_LIFETIMEBOUND {
-        Run& page = *run_;
 #if KVMXX_CHECKED
-        Exit::next_generation(page);
+        assert(run_ && "kvm::Vcpu used after it was moved from");
+        assert((!kick_ || detail::kick_reaches_this_thread(kick_)) &&
+               "kvm::Vcpu runs on a thread where create_kick() was not called");
+        Exit::next_generation(*run_);
 #endif
+        Run& page = *run_;
         const long result = detail::raw_ioctl(fd_, op::run.request, 0);
         if (result < 0) [[unlikely]] {
             const int error = static_cast<int>(-result);
@@ -65,9 +74,11 @@ public:
     Result<Exit> run() && = delete;
 
     /// Has the kernel take the reply to the last exit without entering the guest, so that the
-    /// vCPU's state is complete and may be saved. KVM_RUN with immediate_exit. Needs
-    /// cap::immediate_exit.
-    Result<void> complete_pending_io();
+    /// vCPU's state is complete and may be saved. exit::Interrupted says that it is; any other exit
+    /// is the rest of the same instruction (an access across pages, a `rep ins`): answer it and
+    /// call again. A Kick that comes meanwhile waits for the next run(). KVM_RUN with
+    /// immediate_exit. Needs cap::immediate_exit. Errors: as run().
+    Result<Exit> complete_pending_io() & KVM_LIFETIMEBOUND;
 
     /// A handle that stops this vCPU's run() from anywhere, by `signal`, which needs a handler
     /// (install_kick_handler()). To be called on the thread that runs the vCPU, again when that
@@ -117,8 +128,8 @@ public:
         return detail::set_device_attr(fd_, attr, value);
     }
 
-    /// One register. KVM_GET_ONE_REG. Needs cap::one_reg (x86_64: since 6.18). Errors: ENOENT, EINVAL (no
-    /// such register), EPERM (not before the vCPU is finalised).
+    /// One register. KVM_GET_ONE_REG. Needs cap::one_reg (x86_64: since 6.18). Errors: ENOENT,
+    /// EINVAL (no such register), EPERM (not before the vCPU is finalised).
     template <class T>
     Result<T> one_reg(RegId<T> id) const {
         return detail::one_reg(fd_, id);
@@ -133,16 +144,18 @@ public:
     Result<void> one_reg(u64 id, std::span<std::byte> value) const {
         return detail::one_reg_bytes(fd_, id, value);
     }
-    /// KVM_SET_ONE_REG. Needs cap::one_reg. Errors: EMSGSIZE (another length), ENOENT, EINVAL, EBUSY.
+    /// KVM_SET_ONE_REG. Needs cap::one_reg. Errors: EMSGSIZE (another length), ENOENT, EINVAL,
+    /// EBUSY.
     Result<void> set_one_reg(u64 id, std::span<const std::byte> value) {
         return detail::set_one_reg_bytes(fd_, id, value);
     }
     /// The ids of all registers that the vCPU has. KVM_GET_REG_LIST. Needs cap::one_reg.
     Result<RegIdList> reg_list() const { return detail::reg_list(fd_); }
 
-    /// Maps `size` bytes of guest memory from `address` on before the guest touches them; 0, or how many
-    /// bytes were left when a signal came. KVM_PRE_FAULT_MEMORY. Needs cap::pre_fault_memory. Since 6.11.
-    /// Errors: EINVAL (unaligned), ENOENT (no slot there), EAGAIN, EINTR (nothing was mapped).
+    /// Maps `size` bytes of guest memory from `address` on before the guest touches them; 0, or how
+    /// many bytes were left when a signal came. KVM_PRE_FAULT_MEMORY. Needs cap::pre_fault_memory.
+    /// Since 6.11. Errors: EINVAL (unaligned), ENOENT (no slot there), EAGAIN, EINTR (nothing was
+    /// mapped).
     Result<u64> pre_fault_memory(Gpa address, u64 size);
 
     /// The vCPU's statistics. KVM_GET_STATS_FD. Needs cap::binary_stats_fd. Since 5.14.
@@ -153,6 +166,7 @@ public:
     const Run& raw() const { return *run_; }
 
 private:
+    friend class CoalescedRing;  // for size_
     Vcpu(Fd fd, Run* run, std::size_t size) : VcpuOps(static_cast<Fd&&>(fd), run), size_(size) {}
     [[gnu::always_inline]] void destroy() {
         if (run_) {

@@ -13,7 +13,7 @@ constexpr u32 ring_entries = (ring_bytes - sizeof(CoalescedMmioRing)) / sizeof(C
 }  // namespace
 
 Result<CoalescedRing> CoalescedRing::map(const Vcpu& vcpu, int page) {
-    if (page <= 0) {
+    if (page <= 0 || static_cast<std::size_t>(page) >= vcpu.size_ / ring_bytes) {
         return fail("mmap(coalesced ring)", EINVAL);
     }
     const long ring = detail::sys(arch::nr_mmap, nullptr, ring_bytes, PROT_READ | PROT_WRITE,
@@ -38,9 +38,12 @@ CoalescedRing::~CoalescedRing() {
 }
 
 bool CoalescedRing::pop(CoalescedMmio& entry) {
+    if (!ring_) {
+        return false;
+    }
     const u32 first = __atomic_load_n(&ring_->first, __ATOMIC_RELAXED);
     const u32 last = __atomic_load_n(&ring_->last, __ATOMIC_ACQUIRE);
-    if (first == last || first >= ring_entries) {
+    if (first == last || first >= ring_entries || last >= ring_entries) {
         return false;
     }
     entry = reinterpret_cast<const CoalescedMmio*>(ring_ + 1)[first];

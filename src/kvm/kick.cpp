@@ -65,10 +65,12 @@ void Kick::operator()() const noexcept {
     // Sequentially consistent against kick_detach(): either it waits for us, or we see null.
     __atomic_add_fetch(&state_->kicking, 1, __ATOMIC_SEQ_CST);
     if (u8* immediate_exit = __atomic_load_n(&state_->immediate_exit, __ATOMIC_SEQ_CST)) {
-        __atomic_store_n(immediate_exit, u8(1), __ATOMIC_RELEASE);
+        // The flag before the thread, against create_kick()'s thread before run() looks at the
+        // flag: either the vCPU's new thread sees the flag, or we see that thread.
+        __atomic_exchange_n(immediate_exit, u8(1), __ATOMIC_SEQ_CST);
         // KVM looks at immediate_exit once, on its way in; the signal ends what is already inside.
         (void)detail::sys(arch::nr_tgkill, state_->process,
-                          __atomic_load_n(&state_->thread, __ATOMIC_RELAXED),
+                          __atomic_load_n(&state_->thread, __ATOMIC_SEQ_CST),
                           __atomic_load_n(&state_->signal, __ATOMIC_RELAXED));
     }
     __atomic_sub_fetch(&state_->kicking, 1, __ATOMIC_SEQ_CST);
@@ -88,7 +90,8 @@ Result<Kick> Vcpu::create_kick(int signal) {
         }
     } else {
         __atomic_store_n(&kick_->signal, signal, __ATOMIC_RELAXED);
-        __atomic_store_n(&kick_->thread, thread, __ATOMIC_RELAXED);
+        __atomic_store_n(&kick_->thread, thread, __ATOMIC_SEQ_CST);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);  // see Kick::operator()
     }
     __atomic_add_fetch(&kick_->references, 1, __ATOMIC_RELAXED);
     return Kick(kick_);
@@ -119,6 +122,10 @@ Result<void> install_kick_handler(int signal) {
 }
 
 namespace detail {
+
+bool kick_reaches_this_thread(const Kick::State* state) {
+    return __atomic_load_n(&state->thread, __ATOMIC_RELAXED) == sys(arch::nr_gettid, 0);
+}
 
 void kick_detach(Kick::State* state) {
     __atomic_store_n(&state->immediate_exit, nullptr, __ATOMIC_SEQ_CST);

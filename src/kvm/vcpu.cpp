@@ -1,18 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <cassert>
 #include <cerrno>
 #include <kvm/vcpu.hpp>
 
 namespace kvm {
 
-Result<void> Vcpu::complete_pending_io() {
-    __atomic_store_n(&run_->immediate_exit, u8(1), __ATOMIC_RELEASE);
-    const auto exit = run();
-    // A Kick that came meanwhile wants the next run() to return: run() took its flag back.
-    __atomic_store_n(&run_->immediate_exit, u8(kick_ ? 1 : 0), __ATOMIC_RELEASE);
-    if (!exit) {
-        return std::unexpected(exit.error());
+Result<Exit> Vcpu::complete_pending_io() & {
+    // Any value but 0 makes KVM_RUN return at once. A Kick stores 1: ours is another, to tell a
+    // kick that came before or meanwhile, which the next run() is due.
+    constexpr u8 ours = 2, kicked = 1;
+    assert(run_ && "kvm::Vcpu used after it was moved from");
+    Run& page = *run_;
+#if KVMXX_CHECKED
+    Exit::next_generation(page);
+#endif
+    const u8 before = __atomic_exchange_n(&page.immediate_exit, ours, __ATOMIC_ACQ_REL);
+    const long result = detail::raw_ioctl(fd_, op::run.request, 0);
+    const u8 after = __atomic_exchange_n(&page.immediate_exit, u8(0), __ATOMIC_ACQ_REL);
+    if (before != 0 || after != ours) {
+        __atomic_store_n(&page.immediate_exit, kicked, __ATOMIC_RELEASE);
     }
-    return {};
+    if (result >= 0) {
+        return Exit(page);
+    }
+    const int error = static_cast<int>(-result);
+    if (error == EINTR || error == EAGAIN) {
+        page.exit_reason = static_cast<u32>(ExitReason::intr);
+    } else if (!detail::is_exit(page, error)) {
+        return fail(op::run.name, error);
+    }
+    return Exit(page);
 }
 
 Result<u64> Vcpu::pre_fault_memory(Gpa address, u64 size) {

@@ -309,6 +309,9 @@ enum class VmType : u64 {
 /// KVM_MAX_MSR_ENTRIES: what one KVM_GET_MSRS or KVM_SET_MSRS takes at most is 255.
 inline constexpr u32 max_io_msrs = 255;
 
+/// kvm_run's page, then the page of port I/O's data.
+inline constexpr std::size_t least_vcpu_mmap_size = 2 * 4096;
+
 }  // namespace kvm::x86_64
 
 namespace kvm {
