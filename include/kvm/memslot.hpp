@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <cerrno>
 #include <concepts>
 #include <cstddef>
 #include <kvm/abi/common.hpp>
+#include <kvm/error.hpp>
 #include <kvm/types.hpp>
 #include <span>
 
@@ -15,9 +17,9 @@ namespace kvm {
 class Memslot {
 public:
     Memslot(Memslot&& other) noexcept
-        : vm_(other.vm_), slot_(other.slot_), address_(other.address_), memory_(other.memory_),
-          flags_(other.flags_) {
-        other.vm_ = -1;
+        : vm_(other.vm_), slot_(other.slot_), flags_(other.flags_), address_(other.address_),
+          memory_(other.memory_) {
+        other.vm_ = 0;
     }
     Memslot& operator=(Memslot&& other) noexcept {
         vm_ = other.vm_;
@@ -26,7 +28,7 @@ public:
         memory_ = other.memory_;
         flags_ = other.flags_;
         if (this != &other) {
-            other.vm_ = -1;
+            other.vm_ = 0;
         }
         return *this;
     }
@@ -38,22 +40,73 @@ public:
     /// How many 64-bit words the slot's dirty bitmap has.
     std::size_t bitmap_words() const { return (memory_.size() / page_size + 63) / 64; }
     /// Whether the slot is still there: neither moved from nor removed.
-    bool valid() const { return vm_ >= 0; }
+    bool valid() const { return vm_ != 0; }
 
     /// The unit of the dirty log.
     static constexpr std::size_t page_size = 4096;
 
 private:
     friend class Vm;
-    Memslot(int vm, Slot slot, Gpa address, std::span<std::byte> memory, Flags<MemFlag> flags)
-        : vm_(vm), slot_(slot), address_(address), memory_(memory), flags_(flags) {}
+    Memslot(u64 vm, Slot slot, Gpa address, std::span<std::byte> memory, Flags<MemFlag> flags)
+        : vm_(vm), slot_(slot), flags_(flags), address_(address), memory_(memory) {}
 
-    int vm_;  // the VM's descriptor: a slot of one VM is none of another
+    u64 vm_;  // SlotSet::vm(): a slot of one VM is none of another
     Slot slot_;
+    Flags<MemFlag> flags_;
     Gpa address_;
     std::span<std::byte> memory_;
-    Flags<MemFlag> flags_;
 };
+
+namespace detail {
+
+/// Which slots of a Vm have a token, so that none has two: KVM_SET_USER_MEMORY_REGION takes a slot
+/// that is in use for a wish to move it, and the older token would outlive the slot. The first 64
+/// are in a word, the others in blocks on the heap. Every method may be called from several
+/// threads.
+class SlotSet {
+public:
+    SlotSet() : vm_(__atomic_add_fetch(&last_vm_, 1, __ATOMIC_RELAXED)) {}
+    SlotSet(SlotSet&& other) noexcept : vm_(other.vm_), low_(other.low_), more_(other.more_) {
+        other.vm_ = 0;
+        other.more_ = nullptr;
+    }
+    SlotSet& operator=(SlotSet&& other) noexcept;
+    ~SlotSet() {
+        if (more_) [[unlikely]] {
+            free_more();
+        }
+    }
+
+    /// The VM's number in this process, never used again (a descriptor's is); 0 after a move.
+    u64 vm() const { return vm_; }
+    /// Takes the slot. Errors: EEXIST, ENOMEM.
+    Result<void> take(const char* what, Slot slot) {
+        const u32 n = static_cast<u32>(slot);
+        if (n < 64) [[likely]] {
+            const u64 bit = u64(1) << n;
+            if (!(__atomic_fetch_or(&low_, bit, __ATOMIC_RELAXED) & bit)) [[likely]] {
+                return {};
+            }
+            return fail(what, EEXIST, n);
+        }
+        return take_more(what, n);
+    }
+    /// Gives it back.
+    void drop(Slot slot);
+
+private:
+    struct Block;
+    Result<void> take_more(const char* what, u32 slot);
+    Block* find(u32 first) const;
+    void free_more();
+
+    inline static u64 last_vm_ = 0;
+    u64 vm_;
+    u64 low_ = 0;
+    Block* more_ = nullptr;
+};
+
+}  // namespace detail
 
 /// Where I/O happens: a port or a guest-physical address.
 class IoAddress {
@@ -73,25 +126,26 @@ private:
 class Datamatch {
 public:
     /// Writes of any length and value. Needs cap::ioeventfd_any_length.
-    static constexpr Datamatch any_length() { return {0, 0, false}; }
+    static constexpr Datamatch any_length() { return {Kind::any, 0, 0}; }
     /// Writes of `bytes` bytes (1, 2, 4, 8) with any value; another length is EINVAL.
-    static constexpr Datamatch length(u32 bytes) { return {bytes, 0, false}; }
+    static constexpr Datamatch length(u32 bytes) { return {Kind::length, bytes, 0}; }
     /// Writes of exactly this value, as long as its type: std::uint8_t, 16_t, 32_t or 64_t.
     template <class T>
         requires std::same_as<T, u8> || std::same_as<T, u16> || std::same_as<T, u32> ||
                  std::same_as<T, u64>
     static constexpr Datamatch value(T value) {
-        return {sizeof(T), value, true};
+        return {Kind::value, sizeof(T), value};
     }
 
 private:
     friend class Vm;
-    constexpr Datamatch(u32 length, u64 value, bool has_value)
-        : length_(length), value_(value), has_value_(has_value) {}
+    enum class Kind : u32 { any, length, value };
+    constexpr Datamatch(Kind kind, u32 length, u64 value)
+        : kind_(kind), length_(length), value_(value) {}
 
+    Kind kind_;
     u32 length_;
     u64 value_;
-    bool has_value_;
 };
 
 }  // namespace kvm

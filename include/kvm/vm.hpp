@@ -41,24 +41,32 @@ public:
     /// EINVAL (alignment, or a slot beyond cap::nr_memslots), ENOMEM.
     Result<Memslot> add_memory(Slot slot, Gpa address, std::span<std::byte> memory,
                                Flags<MemFlag> flags = {}) const {
+        if (const auto taken = slots_.take(op::set_user_memory_region.name, slot); !taken)
+            [[unlikely]] {
+            return std::unexpected(taken.error());
+        }
         const auto done =
             set_user_memory_region({static_cast<u32>(slot), flags.bits(), address.value(),
                                     memory.size(), reinterpret_cast<u64>(memory.data())});
         if (!done) [[unlikely]] {
+            slots_.drop(slot);
             return std::unexpected(done.error());
         }
-        return Memslot(fd_.number(), slot, address, memory, flags);
+        return Memslot(slots_.vm(), slot, address, memory, flags);
     }
-    /// Changes a slot's flags: starts or ends dirty logging, makes memory read-only where the
-    /// kernel can. KVM_SET_USER_MEMORY_REGION. Errors, with the slot as `detail`: EINVAL.
+    /// Changes a slot's flags: starts or ends dirty logging. KVM_SET_USER_MEMORY_REGION. Errors,
+    /// with the slot as `detail`: EINVAL (MemFlag::readonly changes: remove the slot and add it
+    /// anew), EBADF (a token of another Vm, or one that is used up).
     Result<void> set_memory_flags(Memslot& slot, Flags<MemFlag> flags) const;
     /// Moves a slot to another address. KVM_SET_USER_MEMORY_REGION. Errors: EEXIST (overlap),
-    /// EINVAL.
+    /// EINVAL, EBADF.
     Result<void> move_memory(Memslot& slot, Gpa address) const;
     /// Takes memory away from the guest; on success the token is used up and the memory may be
-    /// unmapped. KVM_SET_USER_MEMORY_REGION.
+    /// unmapped. KVM_SET_USER_MEMORY_REGION. Errors: EBADF (a token of another Vm, or one that is
+    /// used up).
     Result<void> remove_memory(Memslot&& slot) const;
-    /// The ioctl itself, for those who keep account of slots themselves.
+    /// The ioctl itself, for those who keep account of slots themselves: not for slots that have a
+    /// token. A size of 0 removes the slot.
     /// KVM_SET_USER_MEMORY_REGION. Errors, with the slot as `detail`: see add_memory().
     Result<void> set_user_memory_region(const UserspaceMemoryRegion& region) const {
         const auto done = call(fd_, op::set_user_memory_region, region);
@@ -80,7 +88,7 @@ public:
     /// One bit for each page that was written since the last call, and the log starts anew (unless
     /// cap::manual_dirty_log_protect2 is enabled: then clear_dirty_log() does that).
     /// KVM_GET_DIRTY_LOG. Errors: EMSGSIZE (fewer than Memslot::bitmap_words()), ENOENT (the slot
-    /// does not log), EINVAL.
+    /// does not log), EINVAL, EBADF (a token of another Vm, or one that is used up).
     Result<void> dirty_log(const Memslot& slot, std::span<u64> bitmap) const;
     /// Logs the pages of the set bits anew. `first_page` is a multiple of 64, `pages` too unless it
     /// reaches the slot's end. KVM_CLEAR_DIRTY_LOG. Needs cap::manual_dirty_log_protect2.
@@ -88,21 +96,22 @@ public:
     Result<void> clear_dirty_log(const Memslot& slot, u64 first_page, u32 pages,
                                  std::span<const u64> bitmap) const;
 
-    /// Protects the pages anew that every DirtyRing of the VM has harvested; how many. Read the pages
-    /// after it. KVM_RESET_DIRTY_RINGS. Needs cap::dirty_log_ring or cap::dirty_log_ring_acq_rel. Since
-    /// 5.11. Errors: EINVAL (not enabled).
+    /// Protects the pages anew that every DirtyRing of the VM has harvested; how many. Read the
+    /// pages after it. KVM_RESET_DIRTY_RINGS. Needs cap::dirty_log_ring or
+    /// cap::dirty_log_ring_acq_rel. Since 5.11. Errors: EINVAL (not enabled).
     Result<u32> reset_dirty_rings() const {
         const auto pages = call(fd_, op::reset_dirty_rings);
         return pages ? Result<u32>(static_cast<u32>(*pages)) : std::unexpected(pages.error());
     }
 
     /// Memory of `size` bytes, page-aligned, that belongs to this VM. KVM_CREATE_GUEST_MEMFD. Needs
-    /// cap::guest_memfd. Since 6.8. Errors: EINVAL (size, or a flag that cap::guest_memfd_flags lacks).
+    /// cap::guest_memfd. Since 6.8. Errors: EINVAL (size, or a flag that cap::guest_memfd_flags
+    /// lacks).
     Result<GuestMemfd> create_guest_memfd(u64 size, Flags<GuestMemfdFlag> flags = {}) const;
-    /// Gives the guest `memory` for what it shares and `size of memory` bytes of `private_memory` from
-    /// `offset` on for what it keeps private. KVM_SET_USER_MEMORY_REGION2 with MemFlag::guest_memfd.
-    /// Needs cap::guest_memfd. Since 6.8. Errors, with the slot as `detail`: see the other add_memory();
-    /// EINVAL (the offset, or memory of another VM).
+    /// Gives the guest `memory` for what it shares and `size of memory` bytes of `private_memory`
+    /// from `offset` on for what it keeps private. KVM_SET_USER_MEMORY_REGION2 with
+    /// MemFlag::guest_memfd. Needs cap::guest_memfd. Since 6.8. Errors, with the slot as `detail`:
+    /// see the other add_memory(); EINVAL (the offset, or memory of another VM).
     Result<Memslot> add_memory(Slot slot, Gpa address, std::span<std::byte> memory,
                                const GuestMemfd& private_memory, u64 offset,
                                Flags<MemFlag> flags = {}) const;
@@ -164,7 +173,7 @@ public:
                       static_cast<u32>(resample.number()),
                       {}});
     }
-    /// Undoes add_irqfd(). KVM_IRQFD. Errors: EINVAL, EBADF.
+    /// Undoes add_irqfd(); nothing to undo is no error. KVM_IRQFD. Errors: EINVAL, EBADF.
     Result<void> remove_irqfd(FdRef event, Gsi gsi) const {
         return irqfd({static_cast<u32>(event.number()), static_cast<u32>(gsi), 1, 0, {}});
     }
@@ -217,6 +226,7 @@ private:
     Result<void> ioeventfd(FdRef event, IoAddress address, Datamatch match,
                            Flags<IoeventfdFlag> flags) const;
 
+    mutable detail::SlotSet slots_;
     std::size_t vcpu_mmap_size_;
 };
 

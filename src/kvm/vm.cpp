@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <cerrno>
 #include <kvm/vm.hpp>
+#include <new>
 
 namespace kvm {
 
 namespace {
 
 /// A token is good for one VM, and until its slot is removed.
-Result<void> check_slot(const char* what, const Fd& vm, int owner, const Memslot& slot) {
-    if (owner != vm.number()) {
+Result<void> check_slot(const char* what, u64 vm, u64 owner, const Memslot& slot) {
+    if (owner != vm || owner == 0) {
         return fail(what, EBADF, static_cast<u32>(slot.slot()));
     }
     return {};
@@ -21,8 +22,77 @@ UserspaceMemoryRegion region_of(const Memslot& slot, Gpa address, Flags<MemFlag>
 
 }  // namespace
 
+/// 512 slots, from a multiple of 512 on.
+struct detail::SlotSet::Block {
+    u32 first;
+    Block* next;
+    u64 words[8];
+};
+
+detail::SlotSet::Block* detail::SlotSet::find(u32 first) const {
+    Block* block = __atomic_load_n(&more_, __ATOMIC_ACQUIRE);
+    while (block && block->first != first) {
+        block = block->next;
+    }
+    return block;
+}
+
+Result<void> detail::SlotSet::take_more(const char* what, u32 slot) {
+    const u32 first = slot / 512 * 512;
+    Block* block = find(first);
+    if (!block) {
+        block = new (std::nothrow) Block{first, nullptr, {}};
+        if (!block) {
+            return fail(what, ENOMEM, slot);
+        }
+        block->next = __atomic_load_n(&more_, __ATOMIC_ACQUIRE);
+        while (!__atomic_compare_exchange_n(&more_, &block->next, block, false, __ATOMIC_ACQ_REL,
+                                            __ATOMIC_ACQUIRE)) {
+            if (Block* theirs = find(first)) {  // another thread was faster
+                delete block;
+                block = theirs;
+                break;
+            }
+        }
+    }
+    const u64 bit = u64(1) << slot % 64;
+    if (__atomic_fetch_or(&block->words[slot % 512 / 64], bit, __ATOMIC_RELAXED) & bit) {
+        return fail(what, EEXIST, slot);
+    }
+    return {};
+}
+
+void detail::SlotSet::drop(Slot slot) {
+    const u32 n = static_cast<u32>(slot);
+    const u64 bit = u64(1) << n % 64;
+    if (n < 64) {
+        __atomic_fetch_and(&low_, ~bit, __ATOMIC_RELAXED);
+    } else if (Block* block = find(n / 512 * 512)) {
+        __atomic_fetch_and(&block->words[n % 512 / 64], ~bit, __ATOMIC_RELAXED);
+    }
+}
+
+detail::SlotSet& detail::SlotSet::operator=(SlotSet&& other) noexcept {
+    if (this != &other) {
+        free_more();
+        vm_ = other.vm_;
+        low_ = other.low_;
+        more_ = other.more_;
+        other.vm_ = 0;
+        other.more_ = nullptr;
+    }
+    return *this;
+}
+
+void detail::SlotSet::free_more() {
+    while (Block* block = more_) {
+        more_ = block->next;
+        delete block;
+    }
+}
+
 Result<void> Vm::set_memory_flags(Memslot& slot, Flags<MemFlag> flags) const {
-    auto done = check_slot(op::set_user_memory_region.name, fd_, slot.vm_, slot);
+    auto done = check_slot(op::set_user_memory_region.name, slots_.vm(), slot.vm_, slot);
     if (done) {
         done = set_user_memory_region(region_of(slot, slot.address(), flags));
     }
@@ -33,7 +103,7 @@ Result<void> Vm::set_memory_flags(Memslot& slot, Flags<MemFlag> flags) const {
 }
 
 Result<void> Vm::move_memory(Memslot& slot, Gpa address) const {
-    auto done = check_slot(op::set_user_memory_region.name, fd_, slot.vm_, slot);
+    auto done = check_slot(op::set_user_memory_region.name, slots_.vm(), slot.vm_, slot);
     if (done) {
         done = set_user_memory_region(region_of(slot, address, slot.flags()));
     }
@@ -44,20 +114,21 @@ Result<void> Vm::move_memory(Memslot& slot, Gpa address) const {
 }
 
 Result<void> Vm::remove_memory(Memslot&& slot) const {
-    auto done = check_slot(op::set_user_memory_region.name, fd_, slot.vm_, slot);
+    auto done = check_slot(op::set_user_memory_region.name, slots_.vm(), slot.vm_, slot);
     if (done) {
         done = set_user_memory_region(
             {static_cast<u32>(slot.slot()), 0, slot.address().value(), 0, 0});
     }
     if (done) {
-        slot.vm_ = -1;
+        slot.vm_ = 0;
+        slots_.drop(slot.slot());
     }
     return done;
 }
 
 Result<void> Vm::dirty_log(const Memslot& slot, std::span<u64> bitmap) const {
     const u32 id = static_cast<u32>(slot.slot());
-    if (auto good = check_slot(op::get_dirty_log.name, fd_, slot.vm_, slot); !good) {
+    if (auto good = check_slot(op::get_dirty_log.name, slots_.vm(), slot.vm_, slot); !good) {
         return good;
     }
     if (bitmap.size() < slot.bitmap_words()) {
@@ -69,7 +140,7 @@ Result<void> Vm::dirty_log(const Memslot& slot, std::span<u64> bitmap) const {
 Result<void> Vm::clear_dirty_log(const Memslot& slot, u64 first_page, u32 pages,
                                  std::span<const u64> bitmap) const {
     const u32 id = static_cast<u32>(slot.slot());
-    if (auto good = check_slot(op::clear_dirty_log.name, fd_, slot.vm_, slot); !good) {
+    if (auto good = check_slot(op::clear_dirty_log.name, slots_.vm(), slot.vm_, slot); !good) {
         return good;
     }
     if (bitmap.size() < (u64(pages) + 63) / 64) {
@@ -91,15 +162,24 @@ Result<GuestMemfd> Vm::create_guest_memfd(u64 size, Flags<GuestMemfdFlag> flags)
 Result<Memslot> Vm::add_memory(Slot slot, Gpa address, std::span<std::byte> memory,
                                const GuestMemfd& private_memory, u64 offset,
                                Flags<MemFlag> flags) const {
+    if (const auto taken = slots_.take(op::set_user_memory_region2.name, slot); !taken) {
+        return std::unexpected(taken.error());
+    }
     flags |= MemFlag::guest_memfd;
-    const auto done = set_user_memory_region2(
-        {static_cast<u32>(slot), flags.bits(), address.value(), memory.size(),
-         reinterpret_cast<u64>(memory.data()), offset,
-         static_cast<u32>(private_memory.fd().number()), 0, {}});
+    const auto done = set_user_memory_region2({static_cast<u32>(slot),
+                                               flags.bits(),
+                                               address.value(),
+                                               memory.size(),
+                                               reinterpret_cast<u64>(memory.data()),
+                                               offset,
+                                               static_cast<u32>(private_memory.fd().number()),
+                                               0,
+                                               {}});
     if (!done) {
+        slots_.drop(slot);
         return std::unexpected(done.error());
     }
-    return Memslot(fd_.number(), slot, address, memory, flags);
+    return Memslot(slots_.vm(), slot, address, memory, flags);
 }
 
 Result<Stats> Vm::stats() const {
@@ -113,13 +193,13 @@ Result<Stats> Vm::stats() const {
 Result<void> Vm::ioeventfd(FdRef event, IoAddress address, Datamatch match,
                            Flags<IoeventfdFlag> flags) const {
     const u32 n = match.length_;
-    if (n != 0 && n != 1 && n != 2 && n != 4 && n != 8) {
+    if (match.kind_ != Datamatch::Kind::any && n != 1 && n != 2 && n != 4 && n != 8) {
         return fail(op::ioeventfd.name, EINVAL, n);
     }
     if (address.is_port()) {
         flags |= IoeventfdFlag::pio;
     }
-    if (match.has_value_) {
+    if (match.kind_ == Datamatch::Kind::value) {
         flags |= IoeventfdFlag::datamatch;
     }
     return call(fd_, op::ioeventfd,
