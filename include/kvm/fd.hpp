@@ -74,7 +74,7 @@ class EventFd {
 public:
     /// A counter that starts at `initial`. Errors: EMFILE, ENFILE, ENOMEM.
     static Result<EventFd> create(std::uint32_t initial = 0, Flags<EventFdFlag> flags = {});
-    /// Takes over a descriptor that is an eventfd.
+    /// Takes over a descriptor that is an eventfd; write() and read() are EPROTO where it is none.
     explicit EventFd(Fd fd) : fd_(static_cast<Fd&&>(fd)) {}
 
     /// Adds `n` to the counter. Errors: EAGAIN (nonblock, and the counter is at its limit).

@@ -127,13 +127,16 @@ Result<Array> grow_until_filled(std::size_t capacity, Fill fill) {
         }
         array->set_size(capacity);
         auto filled = fill(array->header());
-        if (filled) {
+        const std::size_t needed = array->wanted();
+        if (filled && needed <= capacity) {
             return array;
         }
-        if (filled.error().code != E2BIG || capacity >= most) {
+        if (filled && capacity >= most) {
+            return fail("FlexArray", EPROTO, static_cast<std::uint32_t>(needed));
+        }
+        if (!filled && (filled.error().code != E2BIG || capacity >= most)) {
             return std::unexpected(filled.error());
         }
-        const std::size_t needed = array->wanted();
         capacity = needed > capacity && needed <= most ? needed : capacity * 2;
     }
 }

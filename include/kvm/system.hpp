@@ -34,9 +34,12 @@ public:
     /// A virtual machine. KVM_CREATE_VM. Errors: EBUSY (another hypervisor has the CPU), EINVAL (a
     /// type that cap::vm_types lacks), ENOMEM, EMFILE.
     Result<Vm> create_vm(VmType type = VmType{}) const {
-        const auto fd = call(fd_, op::create_vm, static_cast<u64>(type));
-        if (!fd) [[unlikely]] {
-            return std::unexpected(fd.error());
+        auto fd = call(fd_, op::create_vm, static_cast<u64>(type));
+        while (!fd) [[unlikely]] {
+            if (fd.error().code != EINTR) {  // any signal, a Kick's for instance, may cause it
+                return std::unexpected(fd.error());
+            }
+            fd = call(fd_, op::create_vm, static_cast<u64>(type));
         }
         return adopt_vm(Fd(*fd));
     }

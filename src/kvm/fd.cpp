@@ -29,6 +29,9 @@ Result<void> EventFd::write(std::uint64_t n) const {
     if (result < 0) {
         return fail("eventfd write", static_cast<int>(-result));
     }
+    if (result != sizeof n) {
+        return fail("eventfd write", EPROTO);
+    }
     return {};
 }
 
@@ -40,6 +43,9 @@ Result<std::uint64_t> EventFd::read() const {
     } while (result == -EINTR);
     if (result < 0) {
         return fail("eventfd read", static_cast<int>(-result));
+    }
+    if (result != sizeof count) {
+        return fail("eventfd read", EPROTO);
     }
     return count;
 }
