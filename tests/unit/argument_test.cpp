@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//
+// What the kernel is really given: the system-call hook answers in its place and looks.
+
+#include "print.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <gtest/gtest.h>
+#include <kvm/kvm.hpp>
+#include <vector>
+
+namespace {
+
+/// Answers ioctl(request, argument) with a value or -errno.
+std::function<long(std::uint32_t request, void* argument)> kernel;
+
+}  // namespace
+
+extern "C" bool kvmxx_syscall_hook(long nr, const long (&args)[6], long& result) {
+    if (nr != kvm::arch::nr_ioctl || !kernel) {
+        return false;
+    }
+    result = kernel(static_cast<std::uint32_t>(args[1]), reinterpret_cast<void*>(args[2]));
+    return true;
+}
+
+namespace kvm::test {
+namespace {
+
+class Argument : public ::testing::Test {
+protected:
+    Argument() : vm(Fd(-1), 3 * 4096) {}
+    ~Argument() override { kernel = nullptr; }
+
+    /// The argument of the one ioctl that `action` makes, which must be `op`.
+    template <class Arg, Dir D, class Ret, class Action>
+    static Arg of(Ioctl<Arg, D, Ret> op, Action action) {
+        Arg seen{};
+        int calls = 0;
+        kernel = [&](std::uint32_t request, void* argument) {
+            EXPECT_EQ(request, op.request) << op.name;
+            std::memcpy(&seen, argument, sizeof seen);
+            ++calls;
+            return 0;
+        };
+        action();
+        EXPECT_EQ(calls, 1) << op.name;
+        kernel = nullptr;
+        return seen;
+    }
+    Ioeventfd ioeventfd(IoAddress address, Datamatch match) const {
+        return of(op::ioeventfd, [&] { EXPECT_TRUE(vm.add_ioeventfd(FdRef(5), address, match)); });
+    }
+    Memslot slot(Slot number, Flags<MemFlag> flags = {}) {
+        kernel = [](std::uint32_t, void*) { return 0; };
+        return vm.add_memory(number, 0x1000_gpa, memory, flags).value();
+    }
+
+    Vm vm;
+    alignas(4096) std::byte memory[65 * 4096];
+};
+
+TEST_F(Argument, OfAnIoeventfdForAnyLength) {
+    const Ioeventfd e = ioeventfd(0xfee0'0000_gpa, Datamatch::any_length());
+    EXPECT_EQ(e.addr, 0xfee0'0000u);
+    EXPECT_EQ(e.len, 0u);
+    EXPECT_EQ(e.fd, 5);
+    EXPECT_EQ(e.flags, 0u);
+}
+
+TEST_F(Argument, OfAnIoeventfdForALengthAndAnyValue) {
+    for (const u32 length : {1u, 2u, 4u, 8u}) {
+        const Ioeventfd e = ioeventfd(Port(0x3f8), Datamatch::length(length));
+        EXPECT_EQ(e.addr, 0x3f8u);
+        EXPECT_EQ(e.len, length);
+        EXPECT_EQ(e.flags, Flags<IoeventfdFlag>(IoeventfdFlag::pio).bits());
+    }
+}
+
+TEST_F(Argument, OfAnIoeventfdForAValueIsAsLongAsItsType) {
+    const auto length = [&](Datamatch match) {
+        const Ioeventfd e = ioeventfd(0x1000_gpa, match);
+        EXPECT_EQ(e.flags, Flags<IoeventfdFlag>(IoeventfdFlag::datamatch).bits());
+        EXPECT_EQ(e.datamatch, 7u);
+        return e.len;
+    };
+    EXPECT_EQ(length(Datamatch::value(u8{7})), 1u);
+    EXPECT_EQ(length(Datamatch::value(u16{7})), 2u);
+    EXPECT_EQ(length(Datamatch::value(u32{7})), 4u);
+    EXPECT_EQ(length(Datamatch::value(u64{7})), 8u);
+}
+
+TEST_F(Argument, OfRemovingAnIoeventfdIsThatOfAddingItAndDeassign) {
+    const auto match = Datamatch::value(u16{9});
+    const Ioeventfd e =
+        of(op::ioeventfd, [&] { EXPECT_TRUE(vm.remove_ioeventfd(FdRef(5), Port(0x60), match)); });
+    EXPECT_EQ(e.datamatch, 9u) << "a deassign that loses its datamatch removes another one";
+    EXPECT_EQ(e.len, 2u);
+    EXPECT_EQ(e.flags,
+              (IoeventfdFlag::datamatch | IoeventfdFlag::pio | IoeventfdFlag::deassign).bits());
+}
+
+TEST_F(Argument, OfALengthThatNoWriteHasNeverReachesTheKernel) {
+    kernel = [](std::uint32_t, void*) -> long {
+        ADD_FAILURE() << "an ioctl was made";
+        return 0;
+    };
+    for (const u32 length : {3u, 16u, ~0u}) {
+        const auto done = vm.add_ioeventfd(FdRef(5), Port(0x60), Datamatch::length(length));
+        ASSERT_FALSE(done);
+        EXPECT_EQ(done.error().code, EINVAL);
+    }
+}
+
+TEST_F(Argument, OfAnIrqfd) {
+    const Irqfd plain = of(op::irqfd, [&] { EXPECT_TRUE(vm.add_irqfd(FdRef(6), Gsi(24))); });
+    EXPECT_EQ(plain.fd, 6u);
+    EXPECT_EQ(plain.gsi, 24u);
+    EXPECT_EQ(plain.flags, 0u);
+    const Irqfd level =
+        of(op::irqfd, [&] { EXPECT_TRUE(vm.add_irqfd(FdRef(6), Gsi(24), FdRef(8))); });
+    EXPECT_EQ(level.flags, 2u);
+    EXPECT_EQ(level.resamplefd, 8u);
+    const Irqfd gone = of(op::irqfd, [&] { EXPECT_TRUE(vm.remove_irqfd(FdRef(6), Gsi(24))); });
+    EXPECT_EQ(gone.flags, 1u);
+}
+
+TEST_F(Argument, OfEnable) {
+    const EnableCap none = of(op::enable_cap, [&] { EXPECT_TRUE(vm.enable(cap::arm_mte)); });
+    EXPECT_EQ(none.cap, 205u);
+    EXPECT_EQ(none.args[0], 0u);
+    const EnableCap number =
+        of(op::enable_cap, [&] { EXPECT_TRUE(vm.enable(cap::split_irqchip, 24)); });
+    EXPECT_EQ(number.cap, 121u);
+    EXPECT_EQ(number.args[0], 24u);
+    const EnableCap flags = of(op::enable_cap, [&] {
+        EXPECT_TRUE(vm.enable(cap::x86_disable_exits, DisableExit::hlt | DisableExit::pause));
+    });
+    EXPECT_EQ(flags.args[0], 6u);
+    EXPECT_EQ(flags.args[1], 0u);
+    EXPECT_EQ(flags.flags, 0u);
+}
+
+TEST_F(Argument, OfMemorySlots) {
+    const UserspaceMemoryRegion region = of(op::set_user_memory_region, [&] {
+        const auto slot = vm.add_memory(Slot(3), 0x10'0000_gpa, memory, MemFlag::log_dirty_pages);
+        ASSERT_TRUE(slot);
+        EXPECT_EQ(slot->slot(), Slot(3));
+        EXPECT_EQ(slot->address(), 0x10'0000_gpa);
+        EXPECT_EQ(slot->memory().data(), memory);
+        EXPECT_EQ(slot->bitmap_words(), 2u) << "65 pages";
+        EXPECT_TRUE(slot->valid());
+    });
+    EXPECT_EQ(region.slot, 3u);
+    EXPECT_EQ(region.flags, 1u);
+    EXPECT_EQ(region.guest_phys_addr, 0x10'0000u);
+    EXPECT_EQ(region.memory_size, sizeof memory);
+    EXPECT_EQ(region.userspace_addr, reinterpret_cast<u64>(memory));
+}
+
+TEST_F(Argument, OfRemovingMemoryIsASizeOfZeroAndUsesTheTokenUp) {
+    Memslot token = slot(Slot(3));
+    const auto region =
+        of(op::set_user_memory_region, [&] { EXPECT_TRUE(vm.remove_memory(std::move(token))); });
+    EXPECT_EQ(region.slot, 3u);
+    EXPECT_EQ(region.memory_size, 0u);
+    EXPECT_FALSE(token.valid());
+    EXPECT_EQ(vm.remove_memory(std::move(token)).error().code, EBADF) << "a second time";
+}
+
+TEST_F(Argument, OfMovingMemoryKeepsAllButTheAddress) {
+    Memslot token = slot(Slot(3), MemFlag::log_dirty_pages);
+    const auto region =
+        of(op::set_user_memory_region, [&] { EXPECT_TRUE(vm.move_memory(token, 0x8000_gpa)); });
+    EXPECT_EQ(region.flags, 1u);
+    EXPECT_EQ(region.guest_phys_addr, 0x8000u);
+    EXPECT_EQ(region.memory_size, sizeof memory);
+    EXPECT_EQ(token.address(), 0x8000_gpa);
+}
+
+TEST_F(Argument, ATokenThatMovedLeavesNoneBehind) {
+    static_assert(!std::is_copy_constructible_v<Memslot> && !std::is_copy_assignable_v<Memslot>);
+    Memslot token = slot(Slot(3));
+    const Memslot moved = std::move(token);
+    EXPECT_TRUE(moved.valid());
+    EXPECT_FALSE(token.valid());
+    EXPECT_EQ(vm.set_memory_flags(token, {}).error(),
+              (Error{"KVM_SET_USER_MEMORY_REGION", EBADF, 3}));
+}
+
+TEST_F(Argument, AShortBitmapNeverReachesTheKernel) {
+    const Memslot token = slot(Slot(3), MemFlag::log_dirty_pages);
+    kernel = [](std::uint32_t, void*) -> long {
+        ADD_FAILURE() << "an ioctl was made";
+        return 0;
+    };
+    u64 bitmap[2] = {};
+    EXPECT_EQ(vm.dirty_log(token, std::span(bitmap).first(1)).error(),
+              (Error{"KVM_GET_DIRTY_LOG", EMSGSIZE, 3}));
+    EXPECT_EQ(vm.clear_dirty_log(token, 0, 65, std::span(bitmap).first(1)).error(),
+              (Error{"KVM_CLEAR_DIRTY_LOG", EMSGSIZE, 3}));
+    const auto log = of(op::get_dirty_log, [&] { EXPECT_TRUE(vm.dirty_log(token, bitmap)); });
+    EXPECT_EQ(log.slot, 3u);
+    EXPECT_EQ(log.dirty_bitmap, bitmap);
+}
+
+TEST_F(Argument, ATokenIsNoneOfAnotherVm) {
+    const Memslot token = slot(Slot(3));
+    const Vm other(Fd(-1), 3 * 4096);
+    u64 bitmap[2] = {};
+    EXPECT_EQ(other.dirty_log(token, bitmap).error().code, EBADF);
+}
+
+}  // namespace
+}  // namespace kvm::test
