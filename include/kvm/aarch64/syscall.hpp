@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+/// System calls of aarch64 Linux, inline: glibc's ioctl() costs more than KVM_RUN's own
+/// instructions.
+namespace kvm::aarch64 {
+
+/// Numbers of asm-generic/unistd.h.
+enum Nr : long {
+    nr_eventfd2 = 19,
+    nr_fcntl = 25,
+    nr_ioctl = 29,
+    nr_openat = 56,
+    nr_close = 57,
+    nr_read = 63,
+    nr_write = 64,
+    nr_pread64 = 67,
+    nr_tgkill = 131,
+    nr_getpid = 172,
+    nr_gettid = 178,
+    nr_munmap = 215,
+    nr_mmap = 222,
+    nr_mbind = 235,
+};
+
+/// Up to six arguments; what is left out is 0.
+[[gnu::always_inline]] inline long syscall6(long nr, long a = 0, long b = 0, long c = 0, long d = 0,
+                                            long e = 0, long f = 0) {
+    register long number asm("x8") = nr;
+    register long a0 asm("x0") = a;
+    register long a1 asm("x1") = b;
+    register long a2 asm("x2") = c;
+    register long a3 asm("x3") = d;
+    register long a4 asm("x4") = e;
+    register long a5 asm("x5") = f;
+    asm volatile("svc 0"
+                 : "+r"(a0)
+                 : "r"(number), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5)
+                 : "memory");
+    return a0;
+}
+
+[[gnu::always_inline]] inline long syscall1(long nr, long a = 0) {
+    register long number asm("x8") = nr;
+    register long a0 asm("x0") = a;
+    asm volatile("svc 0" : "+r"(a0) : "r"(number) : "memory");
+    return a0;
+}
+
+[[gnu::always_inline]] inline long syscall2(long nr, long a, long b) {
+    register long number asm("x8") = nr;
+    register long a0 asm("x0") = a;
+    register long a1 asm("x1") = b;
+    asm volatile("svc 0" : "+r"(a0) : "r"(number), "r"(a1) : "memory");
+    return a0;
+}
+
+[[gnu::always_inline]] inline long syscall3(long nr, long a, long b, long c) {
+    register long number asm("x8") = nr;
+    register long a0 asm("x0") = a;
+    register long a1 asm("x1") = b;
+    register long a2 asm("x2") = c;
+    asm volatile("svc 0" : "+r"(a0) : "r"(number), "r"(a1), "r"(a2) : "memory");
+    return a0;
+}
+
+}  // namespace kvm::aarch64

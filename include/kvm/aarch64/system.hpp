@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <kvm/object.hpp>
+
+namespace kvm::aarch64 {
+
+/// What /dev/kvm has on aarch64 beside the rest: nothing.
+using KvmOps = kvm::detail::CheckExtension;
+
+}  // namespace kvm::aarch64

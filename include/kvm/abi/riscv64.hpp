@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <kvm/abi/common.hpp>
+
+/// The structures of riscv's asm/kvm.h, 64-bit. See kvm/abi/common.hpp for the manner. Those whose
+/// offsets name registers are no ioctl's argument.
+namespace kvm::riscv64 {
+
+struct GuestDebug {  // KVM_SET_GUEST_DEBUG
+    u32 control;     //  0, Flags<GuestDebugFlag>
+    u32 pad;         //  4
+};
+static_assert(sizeof(GuestDebug) == 8);
+
+/// Bits of GuestDebug::control: KVM_GUESTDBG_*.
+enum class GuestDebugFlag : u32 { enable = 1 };
+
+/// riscv puts nothing into kvm_run's `debug` and `s`.
+struct DebugExitArch {};
+struct SyncRegs {};
+
+/// KVM_INTERRUPT's two values: KVM_INTERRUPT_SET, KVM_INTERRUPT_UNSET.
+enum class ExternalInterrupt : u32 { set = 0xffffffff, unset = 0xfffffffe };
+
+struct ConfigRegs {         // KVM_REG_RISCV_CONFIG
+    u64 isa;                //  0
+    u64 zicbom_block_size;  //  8
+    u64 mvendorid;          // 16
+    u64 marchid;            // 24
+    u64 mimpid;             // 32
+    u64 zicboz_block_size;  // 40
+    u64 satp_mode;          // 48
+    u64 zicbop_block_size;  // 56
+};
+static_assert(sizeof(ConfigRegs) == 64);
+
+struct CoreRegs {  // KVM_REG_RISCV_CORE
+    u64 pc;        //   0
+    u64 x[31];     //   8, x1 to x31
+    u64 mode;      // 256, 0 user, 1 supervisor
+};
+static_assert(sizeof(CoreRegs) == 264);
+
+struct CsrRegs {     // KVM_REG_RISCV_CSR_GENERAL
+    u64 sstatus;     //  0
+    u64 sie;         //  8
+    u64 stvec;       // 16
+    u64 sscratch;    // 24
+    u64 sepc;        // 32
+    u64 scause;      // 40
+    u64 stval;       // 48
+    u64 sip;         // 56
+    u64 satp;        // 64
+    u64 scounteren;  // 72
+    u64 senvcfg;     // 80
+};
+static_assert(sizeof(CsrRegs) == 88);
+
+struct AiaCsrRegs {  // KVM_REG_RISCV_CSR_AIA
+    u64 siselect;    //  0
+    u64 iprio1;      //  8
+    u64 iprio2;      // 16
+    u64 sieh;        // 24
+    u64 siph;        // 32
+    u64 iprio1h;     // 40
+    u64 iprio2h;     // 48
+};
+static_assert(sizeof(AiaCsrRegs) == 56);
+
+struct SmstateenCsrRegs {  // KVM_REG_RISCV_CSR_SMSTATEEN
+    u64 sstateen0;         //  0
+};
+
+struct TimerRegs {  // KVM_REG_RISCV_TIMER
+    u64 frequency;  //  0, Hz
+    u64 time;       //  8
+    u64 compare;    // 16
+    u64 state;      // 24, 0 off, 1 on
+};
+static_assert(sizeof(TimerRegs) == 32);
+
+/// riscv has one type of vm.
+enum class VmType : u64 {};
+
+/// riscv sets no bits in kvm_run.flags.
+enum class RunFlag : u16 {};
+
+}  // namespace kvm::riscv64

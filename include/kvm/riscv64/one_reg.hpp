@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <kvm/abi/riscv64.hpp>
+#include <kvm/one_reg.hpp>
+
+/// The ids of riscv64's registers in the ONE_REG interface: Documentation/virt/kvm/api.rst 4.68.
+namespace kvm::riscv64 {
+
+namespace detail {
+
+consteval RegId<u64> reg(u64 type, std::size_t offset) {
+    return RegId<u64>(u64(0x80) << 56 | reg_size_u64 | type << 24 | offset / 8);
+}
+consteval RegId<u64> subreg(u64 type, u64 subtype, std::size_t index) {
+    return RegId<u64>(u64(0x80) << 56 | reg_size_u64 | type << 24 | subtype << 16 | index);
+}
+
+}  // namespace detail
+
+/// KVM_REG_RISCV_CONFIG.
+inline constexpr RegId<u64> isa = detail::reg(1, offsetof(ConfigRegs, isa));
+inline constexpr RegId<u64> zicbom_block_size =
+    detail::reg(1, offsetof(ConfigRegs, zicbom_block_size));
+inline constexpr RegId<u64> mvendorid = detail::reg(1, offsetof(ConfigRegs, mvendorid));
+inline constexpr RegId<u64> marchid = detail::reg(1, offsetof(ConfigRegs, marchid));
+inline constexpr RegId<u64> mimpid = detail::reg(1, offsetof(ConfigRegs, mimpid));
+inline constexpr RegId<u64> zicboz_block_size =
+    detail::reg(1, offsetof(ConfigRegs, zicboz_block_size));
+inline constexpr RegId<u64> satp_mode = detail::reg(1, offsetof(ConfigRegs, satp_mode));
+inline constexpr RegId<u64> zicbop_block_size =
+    detail::reg(1, offsetof(ConfigRegs, zicbop_block_size));
+
+/// KVM_REG_RISCV_CORE: x(1) is ra, x(2) sp, x(10) a0.
+inline constexpr RegId<u64> pc = detail::reg(2, offsetof(CoreRegs, pc));
+consteval RegId<u64> x(unsigned n) { return detail::reg(2, offsetof(CoreRegs, x) + (n - 1) * 8); }
+inline constexpr RegId<u64> mode = detail::reg(2, offsetof(CoreRegs, mode));
+
+/// KVM_REG_RISCV_CSR.
+inline constexpr RegId<u64> sstatus = detail::reg(3, offsetof(CsrRegs, sstatus));
+inline constexpr RegId<u64> sie = detail::reg(3, offsetof(CsrRegs, sie));
+inline constexpr RegId<u64> stvec = detail::reg(3, offsetof(CsrRegs, stvec));
+inline constexpr RegId<u64> sscratch = detail::reg(3, offsetof(CsrRegs, sscratch));
+inline constexpr RegId<u64> sepc = detail::reg(3, offsetof(CsrRegs, sepc));
+inline constexpr RegId<u64> scause = detail::reg(3, offsetof(CsrRegs, scause));
+inline constexpr RegId<u64> stval = detail::reg(3, offsetof(CsrRegs, stval));
+inline constexpr RegId<u64> sip = detail::reg(3, offsetof(CsrRegs, sip));
+inline constexpr RegId<u64> satp = detail::reg(3, offsetof(CsrRegs, satp));
+inline constexpr RegId<u64> scounteren = detail::reg(3, offsetof(CsrRegs, scounteren));
+inline constexpr RegId<u64> senvcfg = detail::reg(3, offsetof(CsrRegs, senvcfg));
+/// KVM_REG_RISCV_CSR_AIA, by word of AiaCsrRegs, and KVM_REG_RISCV_CSR_SMSTATEEN.
+consteval RegId<u64> aia_csr(std::size_t word) { return detail::subreg(3, 1, word); }
+inline constexpr RegId<u64> sstateen0 = detail::subreg(3, 2, 0);
+
+/// KVM_REG_RISCV_TIMER.
+inline constexpr RegId<u64> timer_frequency = detail::reg(4, offsetof(TimerRegs, frequency));
+inline constexpr RegId<u64> timer_time = detail::reg(4, offsetof(TimerRegs, time));
+inline constexpr RegId<u64> timer_compare = detail::reg(4, offsetof(TimerRegs, compare));
+inline constexpr RegId<u64> timer_state = detail::reg(4, offsetof(TimerRegs, state));
+
+/// KVM_REG_RISCV_FP_F and _FP_D: f0 to f31, then fcsr.
+consteval RegId<u32> f32(unsigned n) {
+    return RegId<u32>(u64(0x80) << 56 | reg_size_u32 | u64(5) << 24 | n);
+}
+consteval RegId<u64> f64(unsigned n) { return detail::subreg(6, 0, n); }
+inline constexpr RegId<u32> fcsr(u64(0x80) << 56 | reg_size_u32 | u64(6) << 24 | 32);
+
+/// KVM_REG_RISCV_ISA_EXT: whether the guest has the ISA extension of KVM's number
+/// (KVM_RISCV_ISA_EXT_*).
+consteval RegId<u64> isa_ext(u64 number) { return detail::subreg(7, 0, number); }
+/// KVM_REG_RISCV_SBI_EXT: whether the guest has the SBI extension of KVM's number
+/// (KVM_RISCV_SBI_EXT_*).
+consteval RegId<u64> sbi_ext(u64 number) { return detail::subreg(8, 0, number); }
+/// KVM_REG_RISCV_SBI_STA: where the guest finds its stolen time, by half.
+consteval RegId<u64> sbi_sta(u64 word) { return detail::subreg(10, 0, word); }
+
+/// KVM_REG_RISCV_VECTOR: vstart, vl, vtype, vcsr, vlenb.
+consteval RegId<u64> vector_csr(u64 word) { return detail::subreg(9, 0, word); }
+
+}  // namespace kvm::riscv64
