@@ -208,8 +208,7 @@ inline constexpr Cap<bool> last_cpu{184, "LAST_CPU"};
 inline constexpr Cap<bool> smaller_maxphyaddr{185, "SMALLER_MAXPHYADDR"};
 inline constexpr Cap<bool> s390_diag318{186, "S390_DIAG318"};
 inline constexpr Cap<bool> steal_time{187, "STEAL_TIME"};
-inline constexpr VmCap<Flags<MsrExitReason>, Flags<MsrExitReason>> x86_user_space_msr{
-    188, "X86_USER_SPACE_MSR"};
+inline constexpr VmCap<bool, Flags<MsrExitReason>> x86_user_space_msr{188, "X86_USER_SPACE_MSR"};
 inline constexpr Cap<bool> x86_msr_filter{189, "X86_MSR_FILTER"};
 inline constexpr VcpuCap<bool, Switch> enforce_pv_feature_cpuid{190, "ENFORCE_PV_FEATURE_CPUID"};
 inline constexpr Cap<bool> sys_hyperv_cpuid{191, "SYS_HYPERV_CPUID"};
