@@ -13,25 +13,29 @@ namespace vmm {
 
 class GuestMemory;
 
-/// What a file is, by its content.
+/// What a file is, by its first bytes. Whether it is sound is for its loader to say.
 enum class ImageKind {
-    bzimage,      ///< Linux for x86 with its decompressor
-    elf64,        ///< an ELF64 executable for x86_64, such as Linux's vmlinux
-    elf_other,    ///< an ELF file for another machine, class or byte order, or no executable
+    bzimage,      ///< Linux for x86, with its setup header and decompressor
+    elf64,        ///< ELF of 64 bits, such as Linux's vmlinux, for whatever machine
+    elf32,        ///< ELF of 32 bits
     arm64_image,  ///< Linux for arm64
     riscv_image,  ///< Linux for riscv64
-    efi,          ///< a PE program without Linux's boot protocol
+    efi_zboot,    ///< a compressed Linux for other machines that unpacks itself under EFI
+    efi,          ///< another EFI program
+    uimage,       ///< U-Boot's
     gzip,
-    xz,
-    zstd,
-    lz4,
     bzip2,
     lzma,
-    cpio,  ///< an initrd, uncompressed
+    xz,
+    lzop,
+    lz4,
+    zstd,
+    cpio,   ///< an initrd, uncompressed
+    qcow2,  ///< a disk
     unknown,
 };
 
-/// "a Linux bzImage", "an arm64 Linux Image", "gzip-compressed data", ...
+/// "a Linux bzImage", "an arm64 Linux Image", "compressed data (gzip)", ...
 const char* describe(ImageKind kind);
 
 /// A file to be loaded into guest memory. It is read, not mapped: a file that shrinks meanwhile is
@@ -61,7 +65,7 @@ private:
 
     std::string path_;
     kvm::Fd fd_;
-    std::uint64_t size_;
+    std::uint64_t size_;  // as it was when the file was opened
     ImageKind kind_ = ImageKind::unknown;
 };
 

@@ -28,12 +28,13 @@ struct Region {
 };
 
 /// What may be read from and written to guest memory as a value: every pattern of bytes is a value
-/// of it, and all its bytes are the value's. So no bool, no pointer, and no padding, which would
-/// show the guest what the host's stack held.
+/// of it, and all its bytes are the value's. So no bool, no padding, which would show the guest
+/// what the host's stack held, and no pointer or view: bytes go by read() and write() of a span.
 template <class T>
 concept GuestValue =
     std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T> &&
-    !std::is_same_v<T, bool> && !std::is_pointer_v<T>;
+    !std::is_same_v<T, bool> && !std::is_pointer_v<T> && !std::ranges::borrowed_range<T> &&
+    !std::is_convertible_v<const T&, std::span<const std::byte>>;
 
 /// The guest's RAM: owns the host's mapping of it and, once attached, the memory slots of a VM.
 ///

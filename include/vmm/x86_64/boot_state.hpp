@@ -29,9 +29,9 @@ struct BootState {
     std::uint16_t segment = 0;  ///< real: paragraphs, of 16 bytes
     std::uint64_t rip = 0;      ///< real: the offset in the segment
     std::uint64_t rsp = 0;
-    std::uint64_t rsi = 0;  ///< Linux: the zero page
-    kvm::Gpa page_tables;   ///< long_64: the PML4
-    kvm::Gpa gdt;           ///< long_64
+    std::uint64_t rsi = 0;   ///< Linux: the zero page
+    kvm::Gpa page_tables{};  ///< long_64: the PML4
+    kvm::Gpa gdt{};          ///< long_64
 
     friend bool operator==(const BootState&, const BootState&) = default;
 };

@@ -2,29 +2,31 @@
 #pragma once
 
 #include <cstdint>
+#include <kvm/abi/x86_64.hpp>
 #include <kvm/types.hpp>
 #include <span>
+#include <vector>
 #include <vmm/error.hpp>
 
 namespace kvm {
 class Kvm;
 class Vcpu;
-namespace x86_64 {
-struct CpuidEntry2;
-}
 }  // namespace kvm
 
 /// What every vCPU needs before its first run, in this order: setup_cpuid(), setup_msrs(),
 /// setup_lapic().
 namespace vmm::x86_64 {
 
-/// Edits CPUID leaves as KVM_GET_SUPPORTED_CPUID gave them for vCPU `id` of `cpus`: its APIC id
-/// wherever a leaf tells it, one socket of `cpus` cores of one thread each, the hypervisor bit, the
-/// TSC deadline timer, no PMU, and KVM's signature, so that guests find kvm-clock.
-void edit_cpuid(std::span<kvm::x86_64::CpuidEntry2> leaves, kvm::VcpuId id, std::uint32_t cpus);
+/// The CPUID leaves of vCPU `id` of `cpus`, made of those that KVM_GET_SUPPORTED_CPUID gave: its
+/// APIC id wherever a leaf tells it, one socket of `cpus` cores of one thread each, which share the
+/// last cache, and the hypervisor bit. KVM's own leaves, from 0x40000000 on, stay: by them guests
+/// find kvm-clock.
+std::vector<kvm::x86_64::CpuidEntry2> vcpu_cpuid(
+    std::span<const kvm::x86_64::CpuidEntry2> supported, kvm::VcpuId id, std::uint32_t cpus);
 
-/// Gives vCPU `id` of `cpus` the host's CPUID leaves as edit_cpuid() makes them.
-/// KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2. Before the first run and before any MSR is read.
+/// Gives vCPU `id` of `cpus` what vcpu_cpuid() makes of the host's leaves, and the TSC deadline
+/// timer where the host's KVM has it. Before the first run and before any MSR is read, with an
+/// irqchip in the kernel. KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2.
 Result<void> setup_cpuid(const kvm::Kvm& kvm, kvm::Vcpu& vcpu, kvm::VcpuId id, std::uint32_t cpus);
 
 /// The MSRs that firmware would set: fast strings in IA32_MISC_ENABLE, write-back as the memory

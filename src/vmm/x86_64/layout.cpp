@@ -6,7 +6,10 @@ namespace vmm::x86_64 {
 
 std::vector<Region> ram_regions(std::uint64_t bytes) {
     const std::uint64_t low = std::min(bytes, layout::hole.value());
-    std::vector<Region> regions{{kvm::Gpa(0), low}};
+    std::vector<Region> regions;
+    if (low > 0) {
+        regions.push_back({kvm::Gpa(0), low});
+    }
     if (bytes > low) {
         regions.push_back({layout::hole_end, bytes - low});
     }
