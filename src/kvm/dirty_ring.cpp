@@ -5,21 +5,17 @@
 #include <sys/mman.h>
 #include <utility>
 
+#include "page_size.hpp"
+
 namespace kvm {
 
-namespace {
-
-constexpr long page_size = 4096;
-
-}  // namespace
-
 Result<DirtyRing> DirtyRing::map(const Vcpu& vcpu, std::size_t bytes) {
-    if (!std::has_single_bit(bytes) || bytes < page_size) {
+    if (!std::has_single_bit(bytes) || bytes < detail::page_size()) {
         return fail("mmap(dirty ring)", EINVAL);
     }
     const long ring =
         detail::sys(arch::nr_mmap, nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                    vcpu.fd().number(), static_cast<long>(dirty_log_page_offset) * page_size);
+                    vcpu.fd().number(), dirty_log_page_offset * detail::page_size());
     if (ring < 0) {
         return fail("mmap(dirty ring)", static_cast<int>(-ring));
     }

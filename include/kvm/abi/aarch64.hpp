@@ -152,6 +152,9 @@ constexpr VmType ipa_size(u32 bits) { return VmType(bits & 0xff); }
 /// Bits of kvm_run.flags in a debug exit: KVM_DEBUG_ARCH_HSR_HIGH_VALID.
 enum class RunFlag : u16 { hsr_high_valid = 1 };
 
+/// kvm_run's page.
+inline constexpr std::size_t least_vcpu_mmap_size = 4096;
+
 }  // namespace kvm::aarch64
 
 namespace kvm {

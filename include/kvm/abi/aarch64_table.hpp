@@ -8,6 +8,9 @@
 namespace kvm::op::aarch64 {
 
 using namespace kvm::aarch64;
+// Names that the host's own architecture may have too:
+using kvm::aarch64::GuestDebug;
+using kvm::aarch64::VcpuEvents;
 using abi::ior;
 using abi::iow;
 

@@ -86,4 +86,7 @@ enum class VmType : u64 {};
 /// riscv sets no bits in kvm_run.flags.
 enum class RunFlag : u16 {};
 
+/// kvm_run's page.
+inline constexpr std::size_t least_vcpu_mmap_size = 4096;
+
 }  // namespace kvm::riscv64

@@ -8,6 +8,8 @@
 namespace kvm::op::riscv64 {
 
 using namespace kvm::riscv64;
+// Names that the host's own architecture may have too:
+using kvm::riscv64::GuestDebug;
 using abi::iow;
 
 // of a vCPU

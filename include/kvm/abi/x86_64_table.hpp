@@ -9,6 +9,10 @@
 namespace kvm::op::x86_64 {
 
 using namespace kvm::x86_64;
+// Names that the host's own architecture may have too:
+using kvm::x86_64::GuestDebug;
+using kvm::x86_64::PmuEventFilter;
+using kvm::x86_64::VcpuEvents;
 
 using abi::io;
 using abi::ior;
