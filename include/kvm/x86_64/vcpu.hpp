@@ -31,9 +31,10 @@ public:
         return call(fd_, op::x86_64::set_sregs2, sregs);
     }
 
-    /// x87 and SSE. KVM_GET_FPU.
+    /// x87 and SSE, but for `mxcsr`, which neither call touches: xsave() has all. KVM_GET_FPU.
     Result<Fpu> fpu() const { return call(fd_, op::x86_64::get_fpu); }
-    /// KVM_SET_FPU.
+    /// KVM_SET_FPU. What the vCPU has not used yet stays as after reset, whatever is set: set_xsave() says
+    /// by XSTATE_BV what is in use.
     Result<void> set_fpu(const Fpu& fpu) { return call(fd_, op::x86_64::set_fpu, fpu); }
     /// The XSAVE area, its first 4096 bytes. KVM_GET_XSAVE. Needs cap::xsave.
     /// Errors: EINVAL (the guest's area is longer: xsave2()).

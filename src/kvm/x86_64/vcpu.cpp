@@ -91,8 +91,24 @@ Result<void> VcpuOps::set_msr(u32 index, u64 value) {
 }
 
 Result<CpuidList> VcpuOps::cpuid2() const {
-    return kvm::detail::grow_until_filled<CpuidList>(
-        128, [&](Cpuid2& list) { return call(fd_, op::x86_64::get_cpuid2, list); });
+    auto list = kvm::detail::grow_until_filled<CpuidList>(
+        128, [&](Cpuid2& leaves) { return call(fd_, op::x86_64::get_cpuid2, leaves); });
+    if (!list || list->size() < list->capacity()) {
+        return list;
+    }
+    // Linux 6.1 leaves the count as it was: the least that it takes is how many leaves there are.
+    std::size_t least = 0;
+    for (std::size_t most = list->capacity(); least < most;) {
+        const std::size_t middle = (least + most) / 2;
+        list->set_size(middle);
+        const auto filled = call(fd_, op::x86_64::get_cpuid2, list->header());
+        if (!filled && filled.error().code != E2BIG) {
+            return std::unexpected(filled.error());
+        }
+        (filled ? most : least) = filled ? middle : middle + 1;
+    }
+    list->set_size(least);
+    return list;
 }
 
 }  // namespace kvm::x86_64
