@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <cerrno>
+#include <support/guest.hpp>
+
+KVMXX_GUEST(tpr)
+KVMXX_GUEST_LABEL(tpr, write)
+KVMXX_GUEST_LABEL(tpr, read)
+
+namespace kvm::test {
+namespace {
+
+class VcpuLapic : public WithKvm {};
+
+void with_irqchip(Vm& vm) { must(vm.create_irqchip()); }
+
+u32 apic_register(const LapicState& lapic, std::size_t offset) {
+    u32 value;
+    std::memcpy(&value, lapic.regs + offset, sizeof value);
+    return value;
+}
+
+TEST_F(VcpuLapic, ReadsBackTheRegistersThatWereSet) {
+    REQUIRE_CAP(kvm(), cap::irqchip);
+    Guest guest(kvm(), with_irqchip);
+    LapicState lapic = must(guest.vcpu().lapic());
+    EXPECT_EQ(apic_register(lapic, 0x30) & 0xff, 0x14u) << "the version of every APIC since P4";
+    const u32 priority = 0x20;
+    std::memcpy(lapic.regs + 0x80, &priority, sizeof priority);
+    ASSERT_OK(guest.vcpu().set_lapic(lapic));
+    EXPECT_EQ(apic_register(must(guest.vcpu().lapic()), 0x80), priority);
+}
+
+TEST_F(VcpuLapic, IsNoneWithoutAnIrqchipInTheKernel) {
+    Guest guest(kvm());
+    EXPECT_ERRNO(guest.vcpu().lapic(), EINVAL);
+    EXPECT_ERRNO(guest.vcpu().set_lapic(LapicState{}), EINVAL);
+}
+
+TEST_F(VcpuLapic, ReportsAccessesToTheTaskPriority) {
+    REQUIRE_CAP(kvm(), cap::vapic);
+    Guest guest(kvm(), with_irqchip);
+    guest.load_long(guests::tpr());
+    ASSERT_OK(guest.vcpu().tpr_access_reporting(Switch::on));
+    const Exit first = guest.run();
+    if (first.reason() == ExitReason::io) {
+        GTEST_SKIP() << "needs a KVM that stops at an access to the task priority: this one "
+                        "interprets on";
+    }
+    const auto write = guest.payload<exit::TprAccess>(first);
+    EXPECT_TRUE(write.is_write);
+    EXPECT_EQ(write.rip, Gva(layout::long_code + guests::tpr_write()));
+    const auto read = guest.run_to<exit::TprAccess>();
+    EXPECT_FALSE(read.is_write);
+    EXPECT_EQ(read.rip, Gva(layout::long_code + guests::tpr_read()));
+    EXPECT_EQ(number_of(guest.run_to<exit::IoOut>().data), 0x20u);
+}
+
+TEST_F(VcpuLapic, DoesNotReportAccessesToTheTaskPriorityUnasked) {
+    REQUIRE_CAP(kvm(), cap::vapic);
+    Guest guest(kvm(), with_irqchip);
+    guest.load_long(guests::tpr());
+    ASSERT_OK(guest.vcpu().tpr_access_reporting(Switch::on));
+    ASSERT_OK(guest.vcpu().tpr_access_reporting(Switch::off));
+    EXPECT_EQ(number_of(guest.run_to<exit::IoOut>().data), 0x20u);
+}
+
+TEST_F(VcpuLapic, TheFirstVcpuCanRunAndOthersWaitToBeStarted) {
+    REQUIRE_CAP(kvm(), cap::mp_state);
+    Guest guest(kvm(), with_irqchip);
+    EXPECT_EQ(must(guest.vcpu().mp_state()).mp_state, MpStateValue::runnable);
+    auto second = must(guest.vm().create_vcpu(VcpuId(1)));
+    EXPECT_EQ(must(second.mp_state()).mp_state, MpStateValue::uninitialized);
+}
+
+TEST_F(VcpuLapic, ReadsBackTheMultiprocessorStateThatWasSet) {
+    REQUIRE_CAP(kvm(), cap::mp_state);
+    Guest guest(kvm(), with_irqchip);
+    ASSERT_OK(guest.vcpu().set_mp_state({MpStateValue::halted}));
+    EXPECT_EQ(must(guest.vcpu().mp_state()).mp_state, MpStateValue::halted);
+}
+
+TEST_F(VcpuLapic, RefusesAStateOfAnotherArchitecture) {
+    REQUIRE_CAP(kvm(), cap::mp_state);
+    Guest guest(kvm());
+    EXPECT_ERRNO(guest.vcpu().set_mp_state({MpStateValue::check_stop}), EINVAL);
+}
+
+}  // namespace
+}  // namespace kvm::test
