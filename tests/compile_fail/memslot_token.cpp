@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// The dirty log wants the slot's token, which knows its size, and removing memory uses the token
-// up. expect: {mismatch} expect: {mismatch} expect: (private)
+// The dirty log wants a slot's token, and removing memory uses it up.
+// expect: {mismatch}
+// expect: {mismatch}
+// expect: private
 #include <kvm/kvm.hpp>
 #include <utility>
 
