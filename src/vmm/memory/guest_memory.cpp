@@ -22,12 +22,22 @@ std::string describe(const Region& region) {
                        region.address.value() + region.size - 1);
 }
 
+/// "guest address 0x1000, 4 bytes: cause" on its way out.
+std::unexpected<Error> bad_access(kvm::Gpa address, std::uint64_t length, const char* cause) {
+    return fail(fmt::format("guest address {:#x}, {} {}: {}", address.value(), length,
+                            length == 1 ? "byte" : "bytes", cause),
+                EFAULT);
+}
+
 Result<void> check(std::span<const Region> regions) {
     std::uint64_t total = 0;
     std::uint64_t end = 0;
     for (const Region& region : regions) {
         const std::uint64_t start = region.address.value();
-        if (start % page_size != 0 || region.size % page_size != 0 || region.size == 0) {
+        if (region.size == 0) {
+            return fail(fmt::format("guest memory at {:#x}: 0 bytes", start), EINVAL);
+        }
+        if (start % page_size != 0 || region.size % page_size != 0) {
             return fail(fmt::format("guest memory at {:#x}, {:#x} bytes: not in pages of {} bytes",
                                     start, region.size, page_size),
                         EINVAL);
@@ -44,7 +54,7 @@ Result<void> check(std::span<const Region> regions) {
         end = start + region.size;
         total += region.size;
     }
-    if (total == 0) {
+    if (regions.empty()) {
         return fail("guest memory: 0 bytes", EINVAL);
     }
     if (const std::uint64_t host = host_memory_size(); total > host) {
@@ -214,9 +224,7 @@ Result<void> GuestMemory::walk(kvm::Gpa address, std::uint64_t length, Step step
         return {};
     }
     if (!contains(address, length)) {
-        return fail(
-            fmt::format("guest address {:#x}, {:#x} bytes: not all RAM", address.value(), length),
-            EFAULT);
+        return bad_access(address, length, "not all RAM");
     }
     for (std::uint64_t done = 0; done < length;) {
         const std::uint64_t at = address.value() + done;
@@ -250,9 +258,7 @@ Result<void> GuestMemory::fill(kvm::Gpa address, std::uint64_t length, std::byte
 Result<std::span<std::byte>> GuestMemory::host_span(kvm::Gpa address, std::uint64_t length) const {
     std::byte* host = find(address, length);
     if (!host) {
-        return fail(fmt::format("guest address {:#x}, {:#x} bytes: not all in one region of RAM",
-                                address.value(), length),
-                    EFAULT);
+        return bad_access(address, length, "not all in one region of RAM");
     }
     return std::span<std::byte>(host, length);
 }
@@ -279,7 +285,7 @@ std::string describe_size(std::uint64_t bytes) {
             return fmt::format("{:.1f} {}", double(bytes) / double(unit), name);
         }
     }
-    return fmt::format("{} bytes", bytes);
+    return fmt::format("{} {}", bytes, bytes == 1 ? "byte" : "bytes");
 }
 
 }  // namespace vmm
