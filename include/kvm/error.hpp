@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <type_traits>
 
 /// Errors are values: 16 bytes, trivially copyable, made without allocation.
 ///
@@ -29,6 +30,10 @@ template <class T>
 class [[nodiscard]] Result : public std::expected<T, Error> {
 public:
     using std::expected<T, Error>::expected;
+    /// A T() or, for void, success. Written out, as the implicit one zeroes the whole object first.
+    constexpr Result()
+        requires std::is_default_constructible_v<std::expected<T, Error>>
+        : std::expected<T, Error>() {}
 };
 
 /// An Error on its way out: `return kvm::fail("KVM_RUN", EBADF);`

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <kvm/abi/ioctl.hpp>
 #include <kvm/fd.hpp>
+#include <new>
 
 /// The typed door to ioctl(2): `call(fd, op, argument)`. The direction of the argument, its type
 /// and what a success returns are in the type of `op`, so a mismatch does not compile.
@@ -33,16 +34,14 @@ template <class Ret>
     }
 }
 
-/// Makes a T whose bytes the kernel is about to write: no store is spent on them before.
+/// Makes a T whose bytes the kernel is about to write: no store is spent on them before. Neither
+/// constexpr nor with another return: g++ 12 would zero the T, or copy it.
 template <class T>
 struct Unwritten {
-    constexpr operator T() const {
-        if constexpr (std::is_scalar_v<T>) {
-            return T();
-        } else {
-            T value;
-            return value;
-        }
+    operator T() const {
+        T value;
+        asm("" : "=m"(value));  // no instruction: it tells the compiler that all bytes are there
+        return value;
     }
 };
 
@@ -68,7 +67,8 @@ template <class Arg>
     Result<Arg> result(std::in_place, detail::Unwritten<Arg>());
     const long answer = detail::raw_ioctl(fd, op.request, &*result);
     if (answer < 0) [[unlikely]] {
-        result = fail(op.name, static_cast<int>(-answer));
+        static_assert(std::is_trivially_copyable_v<Arg>);
+        ::new (static_cast<void*>(&result)) Result<Arg>(fail(op.name, static_cast<int>(-answer)));
     }
     return result;
 }
