@@ -152,7 +152,7 @@ public:
         return call(fd_, op::set_gsi_routing, routing.header());
     }
     /// Sends a message-signalled interrupt; true if a vCPU got it, false if it is blocked.
-    /// KVM_SIGNAL_MSI. Needs cap::signal_msi. Errors: ENXIO (no irqchip), EINVAL.
+    /// KVM_SIGNAL_MSI. Needs cap::signal_msi. Errors: EINVAL (no irqchip, or a flag).
     Result<bool> signal_msi(const Msi& msi) const {
         const auto delivered = call(fd_, op::signal_msi, msi);
         return delivered ? Result<bool>(*delivered > 0) : std::unexpected(delivered.error());
