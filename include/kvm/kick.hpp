@@ -38,7 +38,8 @@ private:
     State* state_;
 };
 
-/// A signal number that nothing else is likely to use, for Vcpu::create_kick(): SIGRTMIN.
+/// A signal that nothing else is likely to use, for Vcpu::create_kick(): SIGSTKFLT, which Linux
+/// never sends.
 int kick_signal();
 
 /// Gives `signal` an empty handler, which is all that a Kick needs of it. Programs with a handler

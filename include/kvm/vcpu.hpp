@@ -83,7 +83,7 @@ public:
     /// A handle that stops this vCPU's run() from anywhere, by `signal`, which needs a handler
     /// (install_kick_handler()). To be called on the thread that runs the vCPU, again when that
     /// changes; earlier Kicks follow. Needs cap::immediate_exit. Errors: EINVAL (the signal has no
-    /// handler, or this thread blocks it), ENOMEM.
+    /// handler, is a real-time one, which may be lost, or is blocked by this thread), ENOMEM.
     Result<Kick> create_kick(int signal = kick_signal());
 
     /// What the vCPU is doing. KVM_GET_MP_STATE. Needs cap::mp_state.

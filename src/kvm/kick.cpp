@@ -33,6 +33,13 @@ Result<void> check_signal(int signal) {
     if (sigaction(signal, nullptr, &action) != 0) {
         return fail("Vcpu::create_kick: signal", errno, static_cast<u32>(signal));
     }
+    // They queue: each kick would cost a handler's run, and is lost (EAGAIN) where
+    // RLIMIT_SIGPENDING is reached, for which any process of the same user suffices.
+    constexpr int first_real_time = 32;
+    if (signal >= first_real_time) {
+        return fail("Vcpu::create_kick: a real-time signal may be lost", EINVAL,
+                    static_cast<u32>(signal));
+    }
     if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
         return fail("Vcpu::create_kick: the signal has no handler", EINVAL,
                     static_cast<u32>(signal));
@@ -97,7 +104,7 @@ Result<Kick> Vcpu::create_kick(int signal) {
     return Kick(kick_);
 }
 
-int kick_signal() { return SIGRTMIN; }
+int kick_signal() { return SIGSTKFLT; }
 
 Result<void> install_kick_handler(int signal) {
     struct sigaction action;
