@@ -9,15 +9,36 @@
 
 namespace kvm {
 
+namespace {
+
+/// Whether a page of a mapping is there: a load of one that is not would end the process with
+/// SIGBUS. rt_sigprocmask(2) reads its argument before it looks at the command, which is none.
+bool is_there(const std::byte* page) {
+    return detail::sys(arch::nr_rt_sigprocmask, -1, page, nullptr, sizeof(u64)) != -EFAULT;
+}
+
+}  // namespace
+
 Result<DirtyRing> DirtyRing::map(const Vcpu& vcpu, std::size_t bytes) {
-    if (!std::has_single_bit(bytes) || bytes < detail::page_size()) {
-        return fail("mmap(dirty ring)", EINVAL);
+    constexpr const char* what = "mmap(dirty ring)";
+    const std::size_t page = detail::page_size();
+    if (!std::has_single_bit(bytes) || bytes < page) {
+        return fail(what, EINVAL);
     }
-    const long ring =
-        detail::sys(arch::nr_mmap, nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                    vcpu.fd().number(), dirty_log_page_offset * detail::page_size());
-    if (ring < 0) {
-        return fail("mmap(dirty ring)", static_cast<int>(-ring));
+    // The kernel maps anything: what is behind the ring, and a ring that was not enabled, is not
+    // there.
+    const std::size_t mapped = bytes + page;
+    const long address = detail::sys(arch::nr_mmap, nullptr, mapped, PROT_READ | PROT_WRITE,
+                                     MAP_SHARED, vcpu.fd().number(), dirty_log_page_offset * page);
+    if (address < 0) {
+        return fail(what, static_cast<int>(-address));
+    }
+    auto* ring = reinterpret_cast<std::byte*>(address);
+    const bool as_long = is_there(ring + bytes - page) && !is_there(ring + bytes);
+    const long unmapped =
+        detail::sys(arch::nr_munmap, ring + (as_long ? bytes : 0), as_long ? page : mapped);
+    if (!as_long || unmapped < 0) {
+        return fail(what, as_long ? static_cast<int>(-unmapped) : EINVAL);
     }
     return DirtyRing(reinterpret_cast<DirtyGfn*>(ring), bytes / sizeof(DirtyGfn));
 }
@@ -37,7 +58,8 @@ DirtyRing::~DirtyRing() {
 
 bool DirtyRing::take(Page& page) {
     DirtyGfn& entry = entries_[next_ & (count_ - 1)];
-    // The kernel fills slot and offset before it sets the flag, and reads neither before it is reset.
+    // The kernel fills slot and offset before it sets the flag, and reads neither before it is
+    // reset.
     if (__atomic_load_n(&entry.flags, __ATOMIC_ACQUIRE) != u32(DirtyGfnFlag::dirty)) {
         return false;
     }

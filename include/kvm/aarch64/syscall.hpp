@@ -16,6 +16,7 @@ enum Nr : long {
     nr_write = 64,
     nr_pread64 = 67,
     nr_tgkill = 131,
+    nr_rt_sigprocmask = 135,
     nr_getpid = 172,
     nr_gettid = 178,
     nr_munmap = 215,

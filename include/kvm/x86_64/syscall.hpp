@@ -11,6 +11,7 @@ enum Nr : long {
     nr_close = 3,
     nr_mmap = 9,
     nr_munmap = 11,
+    nr_rt_sigprocmask = 14,
     nr_ioctl = 16,
     nr_pread64 = 17,
     nr_getpid = 39,

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <algorithm>
+#include <cerrno>
+#include <support/guest.hpp>
+#include <vector>
+
+KVMXX_GUEST(touch)
+
+namespace kvm::test {
+namespace {
+
+class DirtyRings : public WithKvm {};
+
+constexpr std::size_t ring_bytes = 64 * 1024;
+constexpr u64 first_page = layout::data / 4096;
+
+/// A guest whose slot 0 logs into a ring.
+struct RingGuest : Guest {
+    RingGuest(const Kvm& kvm, std::size_t bytes)
+        : Guest(kvm,
+                [bytes](Vm& vm) { must(vm.enable(cap::dirty_log_ring, static_cast<u64>(bytes))); }),
+          ring(must(DirtyRing::map(vcpu(), bytes))) {
+        must(vm().set_memory_flags(slot(), MemFlag::log_dirty_pages));
+    }
+    /// Has the guest write to `pages` pages from the `first` one of its data on.
+    void touch(u64 first, u64 pages) {
+        load_long(guests::touch());
+        change_regs([&](Regs& regs) {
+            regs.rdi = layout::data + first * 4096;
+            regs.rcx = pages;
+        });
+    }
+    /// What was harvested of the guest's data, by page from there.
+    std::vector<u64> harvest() {
+        std::vector<u64> pages;
+        ring.harvest([&](DirtyRing::Page page) {
+            EXPECT_EQ(page.slot, Slot(0));
+            if (page.offset >= first_page) {
+                pages.push_back(page.offset - first_page);
+            }
+        });
+        return pages;
+    }
+
+    DirtyRing ring;
+};
+
+TEST_F(DirtyRings, NameThePagesInTheOrderInWhichTheyWereWritten) {
+    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    RingGuest guest(kvm(), ring_bytes);
+    guest.touch(0, 5);
+    (void)guest.run_to<exit::Hlt>();
+    EXPECT_EQ(guest.harvest(), (std::vector<u64>{0, 1, 2, 3, 4}));
+    EXPECT_TRUE(guest.harvest().empty());
+}
+
+TEST_F(DirtyRings, NameAPageAgainOnlyAfterAReset) {
+    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    RingGuest guest(kvm(), ring_bytes);
+    guest.touch(7, 1);
+    (void)guest.run_to<exit::Hlt>();
+    EXPECT_EQ(guest.harvest(), (std::vector<u64>{7}));
+    guest.touch(7, 1);
+    (void)guest.run_to<exit::Hlt>();
+    EXPECT_TRUE(guest.harvest().empty());
+    EXPECT_GE(must(guest.vm().reset_dirty_rings()), 1u);
+    guest.touch(7, 1);
+    (void)guest.run_to<exit::Hlt>();
+    EXPECT_EQ(guest.harvest(), (std::vector<u64>{7}));
+}
+
+TEST_F(DirtyRings, EndARunWhenTheyAreFullAndLoseNothing) {
+    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    constexpr std::size_t small = 4096;  // 256 entries, of which the kernel keeps some in reserve
+    const auto made = [&] {
+        Vm vm = must(kvm().create_vm());
+        return vm.enable(cap::dirty_log_ring, static_cast<u64>(small));
+    }();
+    if (!made) {
+        GTEST_SKIP() << "this KVM takes no ring of 4 KiB: " << describe(made.error());
+    }
+    RingGuest guest(kvm(), small);
+    constexpr u64 pages = 250;
+    guest.touch(0, pages);
+    std::vector<u64> seen;
+    int full = 0;
+    for (;;) {
+        const Exit exit = guest.run();
+        const auto some = guest.harvest();
+        seen.insert(seen.end(), some.begin(), some.end());
+        if (exit.reason() == ExitReason::hlt) {
+            break;
+        }
+        ASSERT_EQ(exit.reason(), ExitReason::dirty_ring_full) << describe(exit);
+        ++full;
+        (void)must(guest.vm().reset_dirty_rings());
+    }
+    EXPECT_GE(full, 1);
+    std::sort(seen.begin(), seen.end());
+    seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+    EXPECT_EQ(seen.size(), pages);
+}
+
+TEST_F(DirtyRings, TakeTheBitmapsPlace) {
+    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    RingGuest guest(kvm(), ring_bytes);
+    std::vector<u64> bitmap(guest.slot().bitmap_words());
+    EXPECT_ERRNO(guest.vm().dirty_log(guest.slot(), bitmap), ENXIO);
+}
+
+TEST_F(DirtyRings, HaveASizeThatIsAPowerOfTwoPages) {
+    Guest guest(kvm());
+    EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), 0), EINVAL);
+    EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), 2048), EINVAL);
+    EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), 3 * 4096), EINVAL);
+}
+
+TEST_F(DirtyRings, AreAsLongAsTheyWereEnabled) {
+    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    RingGuest guest(kvm(), ring_bytes);
+    EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), ring_bytes / 2), EINVAL);
+    EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), ring_bytes * 2), EINVAL);
+}
+
+TEST_F(DirtyRings, AreNotThereUnlessEnabled) {
+    Guest guest(kvm());
+    EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), ring_bytes), EINVAL);
+    EXPECT_ERRNO(guest.vm().reset_dirty_rings(), EINVAL);
+}
+
+}  // namespace
+}  // namespace kvm::test
