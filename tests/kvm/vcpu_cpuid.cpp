@@ -79,7 +79,7 @@ TEST_F(VcpuCpuid, RefusesOtherLeavesOnceTheVcpuHasRun) {
     leaf(leaves, 1).eax ^= 0x10;
     const auto done = guest.vcpu().set_cpuid2(leaves);
     ASSERT_ERRNO(done, EINVAL);
-    EXPECT_STREQ(explain(done.error()), "the vCPU has run: its CPUID may not change any more");
+    EXPECT_TRUE(std::string_view(explain(done.error())).starts_with("the vCPU has run"));
 }
 
 TEST_F(VcpuCpuid, RefusesMoreLeavesThanTheKernelTakes) {

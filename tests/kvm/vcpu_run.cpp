@@ -3,6 +3,8 @@
 #include <csignal>
 #include <pthread.h>
 #include <support/guest.hpp>
+#include <sys/resource.h>
+#include <thread>
 
 namespace kvm::test {
 namespace {
@@ -102,6 +104,54 @@ TEST_F(VcpuRun, WithoutAMaskTheThreadsOwnCounts) {
     ASSERT_OK(guest.vcpu().set_signal_mask(0));
     ASSERT_OK(guest.vcpu().clear_signal_mask());
     guest.run_to<exit::IoOut>();
+}
+
+TEST_F(VcpuRun, TheRestOfAnInstructionIsToldWhenCompleting) {
+    REQUIRE_CAP(kvm(), cap::immediate_exit);
+    Guest guest(kvm());
+    guest.load_long(guests::copy16());
+    guest.change_regs([](Regs& regs) {
+        regs.rsi = layout::mmio;
+        regs.rdi = layout::data;
+    });
+    guest.run_to<exit::MmioRead>().data[0] = std::byte(0x11);
+    auto rest = must(guest.vcpu().complete_pending_io());
+    const auto second = guest.payload<exit::MmioRead>(rest);
+    EXPECT_EQ(second.address, Gpa(layout::mmio + 8));
+    std::memset(second.data.data(), 0x22, second.data.size());
+    rest = must(guest.vcpu().complete_pending_io());
+    guest.payload<exit::Interrupted>(rest);
+    guest.run_to<exit::Hlt>();
+    EXPECT_EQ(guest.read<u8>(layout::data), 0x11);
+    EXPECT_EQ(guest.read<u64>(layout::data + 8), 0x2222'2222'2222'2222u);
+}
+
+/// Lets nothing of this user queue signals, as long as it lives.
+class NoSignalQueue {
+public:
+    NoSignalQueue() {
+        getrlimit(RLIMIT_SIGPENDING, &old_);
+        const rlimit none = {.rlim_cur = 0, .rlim_max = old_.rlim_max};
+        setrlimit(RLIMIT_SIGPENDING, &none);
+    }
+    ~NoSignalQueue() { setrlimit(RLIMIT_SIGPENDING, &old_); }
+
+private:
+    rlimit old_;
+};
+
+TEST_F(VcpuRun, AKickArrivesEvenWhereNoSignalCanBeQueued) {
+    REQUIRE_CAP(kvm(), cap::immediate_exit);
+    Guest guest(kvm());
+    guest.load_real(guests::spin());
+    ASSERT_OK(install_kick_handler());
+    const Kick kick = must(guest.vcpu().create_kick());
+    const NoSignalQueue full;
+    const std::jthread kicker([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        kick();
+    });
+    guest.run_to<exit::Interrupted>(std::chrono::seconds(5));
 }
 
 TEST_F(VcpuRun, EnablesACapabilityOfTheVcpu) {

@@ -1,50 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-#include <cerrno>
+#include <algorithm>
 #include <csignal>
+#include <mutex>
 #include <support/watchdog.hpp>
-#include <system_error>
+#include <thread>
 #include <unistd.h>
+#include <vector>
 
 namespace kvm::test {
 
-namespace {
+/// One thread for all watchdogs of the program: a run then costs no system call.
+class WatchdogThread {
+public:
+    static WatchdogThread& get() {
+        static WatchdogThread thread;
+        return thread;
+    }
+    void add(Watchdog* dog) {
+        const std::lock_guard lock(mutex_);
+        dogs_.push_back(dog);
+    }
+    void remove(Watchdog* dog) {
+        const std::lock_guard lock(mutex_);
+        std::erase(dogs_, dog);
+    }
 
-int watchdog_signal() {
-    static const int signal = [] {
-        const int number = SIGRTMAX - 3;
+private:
+    WatchdogThread() {
         struct sigaction action = {};
         action.sa_handler = [](int) {};  // without SA_RESTART
-        if (sigaction(number, &action, nullptr) != 0) {
-            throw std::system_error(errno, std::generic_category(), "sigaction of the watchdog");
+        sigaction(SIGALRM, &action, nullptr);
+        thread_ = std::jthread([this](const std::stop_token& stop) {
+            while (!stop.stop_requested()) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(50));
+                bark();
+            }
+        });
+    }
+    void bark() {
+        const std::lock_guard lock(mutex_);
+        for (const Watchdog* dog : dogs_) {
+            if (dog->expired()) {
+                tgkill(getpid(), dog->thread_, SIGALRM);
+            }
         }
-        return number;
-    }();
-    return signal;
-}
+    }
 
-timespec as_timespec(std::chrono::milliseconds time) {
-    return {time.count() / 1000, time.count() % 1000 * 1'000'000};
-}
-
-}  // namespace
+    std::mutex mutex_;
+    std::vector<Watchdog*> dogs_;
+    std::jthread thread_;
+};
 
 Watchdog::Watchdog(std::chrono::milliseconds limit)
-    : end_(std::chrono::steady_clock::now() + limit), timer_() {
-    sigevent event = {};
-    event.sigev_notify = SIGEV_THREAD_ID;
-    event.sigev_signo = watchdog_signal();
-    event._sigev_un._tid = gettid();
-    const itimerspec times = {as_timespec(std::chrono::milliseconds(100)), as_timespec(limit)};
-    if (timer_create(CLOCK_MONOTONIC, &event, &timer_) != 0) {
-        throw std::system_error(errno, std::generic_category(), "timer_create of the watchdog");
-    }
-    if (timer_settime(timer_, 0, &times, nullptr) != 0) {
-        const int error = errno;
-        timer_delete(timer_);
-        throw std::system_error(error, std::generic_category(), "timer_settime of the watchdog");
-    }
+    : end_(std::chrono::steady_clock::now() + limit), thread_(gettid()) {
+    WatchdogThread::get().add(this);
 }
 
-Watchdog::~Watchdog() { timer_delete(timer_); }
+Watchdog::~Watchdog() { WatchdogThread::get().remove(this); }
 
 }  // namespace kvm::test
