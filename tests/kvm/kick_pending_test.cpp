@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include "kick_thread.hpp"
+#include "script.hpp"
 
 namespace kvm::test {
 namespace {
 
-struct Operation {
-    u64 kind, address, value;
-};
-
 /// complete_pending_io(), alone and with Kicks.
-class PendingIo : public WithKick {
-protected:
-    void start(Guest& guest, std::vector<Operation> script) {
-        guest.load_long(guests::script());
-        script.push_back({0, 0, 0});
-        guest.write(layout::data, std::as_bytes(std::span(script)));
-        guest.change_regs([](Regs& regs) { regs.rsi = layout::data; });
-    }
-};
+class PendingIo : public WithKick {};
 
 TEST_F(PendingIo, TheReplyIsTakenAndTheGuestDoesNotGoOn) {
     Guest guest(kvm());
-    start(guest, {{0x21, layout::mmio, 0}, {0x11, 0xe0, 1}});
+    load_script(guest, {{load1, layout::mmio, 0}, {out1, 0xe0, 1}});
     const auto read = guest.run_to<exit::MmioRead>();
     read.data[0] = std::byte(0x5a);
     const u64 rip = guest.regs().rip;
@@ -33,7 +22,7 @@ TEST_F(PendingIo, TheReplyIsTakenAndTheGuestDoesNotGoOn) {
 
 TEST_F(PendingIo, WithNothingPendingNothingHappens) {
     Guest guest(kvm());
-    start(guest, {{0x11, 0xe0, 1}});
+    load_script(guest, {{out1, 0xe0, 1}});
     const Regs before = guest.regs();
     EXPECT_EQ(must(guest.vcpu().complete_pending_io()).reason(), ExitReason::intr);
     const Regs after = guest.regs();
@@ -43,7 +32,7 @@ TEST_F(PendingIo, WithNothingPendingNothingHappens) {
 
 TEST_F(PendingIo, TheSecondHalfOfAnAccessIsAnExitToAnswer) {
     Guest guest(kvm());
-    start(guest, {{8, layout::mmio + 0xffc, 0x1122334455667788}, {0x11, 0xe0, 1}});
+    load_script(guest, {{store8, layout::mmio + 0xffc, 0x1122334455667788}, {out1, 0xe0, 1}});
     const auto first = guest.run_to<exit::MmioWrite>();
     EXPECT_EQ(first.address, Gpa(layout::mmio + 0xffc));
     ASSERT_EQ(number_of(first.data), 0x55667788u);

@@ -10,8 +10,6 @@
 #include <support/result.hpp>
 #include <thread>
 
-KVMXX_GUEST(script)
-
 namespace kvm::test {
 
 /// A suite with a KVM and a handler for Kick's signal.

@@ -2,7 +2,7 @@
 /*
  * Does what a list says: 24 bytes to an operation at rsi, { u64 kind, u64 address, u64 value }.
  * Kinds: 1, 2, 4, 8 store that many bytes; 0x11, 0x12, 0x14 write to the port `address`; 0x21 loads
- * a byte into `value`; 0x31 sets interrupts free; any other halts, and goes on at the next run.
+ * a byte into `value`; 0x31 waits for one interrupt; any other halts, and goes on at the next run.
  * Long mode.
  */
 #include "guest.inc"
@@ -29,7 +29,7 @@ GUEST script, 64
     cmp     $0x21, %rcx
     je      load1
     cmp     $0x31, %rcx
-    je      enable
+    je      wait
     hlt
     jmp     1b
 store1:
@@ -57,8 +57,10 @@ load1:
     movzbl  (%rdx), %eax
     mov     %rax, -8(%rsi)
     jmp     1b
-enable:
-    sti
+wait:
+    sti                         /* takes effect after hlt: an interrupt that is there ends that */
+    hlt
+    cli
     jmp     1b
 
 /* A handler of any interrupt from the local APIC: tells port 0xe0, then acknowledges. */
