@@ -6,6 +6,8 @@
 /// The structures of arm64's asm/kvm.h. See kvm/abi/common.hpp for the manner.
 namespace kvm::aarch64 {
 
+using kvm::operator|;  // of flags: a lookup by argument does not look into kvm
+
 /// Bits of VcpuInit::features: KVM_ARM_VCPU_*, by number.
 enum class VcpuFeature : u32 {
     power_off = 0,        // starts switched off: PSCI's CPU_ON starts it

@@ -7,6 +7,8 @@
 /// offsets name registers are no ioctl's argument.
 namespace kvm::riscv64 {
 
+using kvm::operator|;  // of flags: a lookup by argument does not look into kvm
+
 struct GuestDebug {  // KVM_SET_GUEST_DEBUG
     u32 control;     //  0, Flags<GuestDebugFlag>
     u32 pad;         //  4

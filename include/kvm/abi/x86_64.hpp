@@ -6,6 +6,8 @@
 /// The structures of x86_64's asm/kvm.h. See kvm/abi/common.hpp for the manner.
 namespace kvm::x86_64 {
 
+using kvm::operator|;  // of flags: a lookup by argument does not look into kvm
+
 struct Regs {                // KVM_GET_REGS, KVM_SET_REGS
     u64 rax, rbx, rcx, rdx;  //   0
     u64 rsi, rdi, rsp, rbp;  //  32
