@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "script.hpp"
+
+#include <support/result.hpp>
+
+namespace kvm::test {
+namespace {
+
+/// The ring takes one write fewer than it has room for: (4096 - 8) / 24 - 1.
+constexpr u64 ring_holds = 169;
+
+class VmCoalesced : public WithKvm {
+protected:
+    CoalescedRing ring(Guest& guest) {
+        return must(CoalescedRing::map(guest.vcpu(), must(guest.vm().check(cap::coalesced_mmio))));
+    }
+};
+
+TEST_F(VmCoalesced, WritesAreQueuedInOrderInsteadOfExiting) {
+    REQUIRE_CAP(kvm(), cap::coalesced_mmio);
+    Guest guest(kvm());
+    CoalescedRing writes = ring(guest);
+    ASSERT_OK(guest.vm().register_coalesced_mmio(Gpa(layout::mmio), 0x100));
+    load_script(guest, {{store1, layout::mmio, 0x11},
+                        {store2, layout::mmio + 0x10, 0x2222},
+                        {store4, layout::mmio + 0x20, 0x33333333},
+                        {store8, layout::mmio + 0xf8, 0x4444444444444444},
+                        {store1, layout::mmio + 0x100, 0x55}});
+    EXPECT_EQ(guest.run_to<exit::MmioWrite>().address, Gpa(layout::mmio + 0x100));
+    const u64 values[] = {0x11, 0x2222, 0x33333333, 0x4444444444444444};
+    const u64 offsets[] = {0, 0x10, 0x20, 0xf8};
+    CoalescedMmio write;
+    for (int i = 0; i < 4; ++i) {
+        ASSERT_TRUE(writes.pop(write));
+        EXPECT_EQ(write.phys_addr, layout::mmio + offsets[i]);
+        EXPECT_EQ(write.len, 1u << i);
+        EXPECT_EQ(write.pio, 0u);
+        EXPECT_EQ(number_of(std::as_bytes(std::span(write.data)).first(write.len)), values[i]);
+    }
+    EXPECT_FALSE(writes.pop(write));
+    guest.run_to<exit::Hlt>();
+}
+
+TEST_F(VmCoalesced, AFullRingExitsAndGoesOnOnceThereIsRoom) {
+    REQUIRE_CAP(kvm(), cap::coalesced_mmio);
+    Guest guest(kvm());
+    CoalescedRing writes = ring(guest);
+    ASSERT_OK(guest.vm().register_coalesced_mmio(Gpa(layout::mmio), 0x1000));
+    std::vector<Operation> script;
+    for (u64 i = 0; i < ring_holds + 2; ++i) {
+        script.push_back({store4, layout::mmio + i * 4, i});
+    }
+    load_script(guest, script);
+    EXPECT_EQ(number_of(guest.run_to<exit::MmioWrite>().data), ring_holds);
+    CoalescedMmio write;
+    for (u64 i = 0; i < ring_holds; ++i) {
+        ASSERT_TRUE(writes.pop(write));
+        EXPECT_EQ(write.phys_addr, layout::mmio + i * 4);
+    }
+    EXPECT_FALSE(writes.pop(write));
+    guest.run_to<exit::Hlt>();
+    ASSERT_TRUE(writes.pop(write)) << "the ring works again, across its end";
+    EXPECT_EQ(write.phys_addr, layout::mmio + (ring_holds + 1) * 4);
+    EXPECT_FALSE(writes.pop(write));
+}
+
+TEST_F(VmCoalesced, PortsAreQueuedToo) {
+    REQUIRE_CAP(kvm(), cap::coalesced_pio);
+    Guest guest(kvm());
+    CoalescedRing writes = ring(guest);
+    ASSERT_OK(guest.vm().register_coalesced_mmio(Port(0x510), 4));
+    load_script(guest, {{out1, 0x510, 1}, {out2, 0x512, 2}, {out1, 0x514, 3}});
+    EXPECT_EQ(guest.run_to<exit::IoOut>().port, Port(0x514));
+    CoalescedMmio write;
+    ASSERT_TRUE(writes.pop(write));
+    EXPECT_EQ(write.phys_addr, 0x510u);
+    EXPECT_EQ(write.pio, 1u);
+    ASSERT_TRUE(writes.pop(write));
+    EXPECT_EQ(write.phys_addr, 0x512u);
+    EXPECT_EQ(write.len, 2u);
+    EXPECT_FALSE(writes.pop(write));
+    ASSERT_OK(guest.vm().unregister_coalesced_mmio(Port(0x510), 4));
+}
+
+TEST_F(VmCoalesced, AfterUnregisteringWritesExitAgain) {
+    REQUIRE_CAP(kvm(), cap::coalesced_mmio);
+    Guest guest(kvm());
+    CoalescedRing writes = ring(guest);
+    ASSERT_OK(guest.vm().register_coalesced_mmio(Gpa(layout::mmio), 0x100));
+    ASSERT_OK(guest.vm().register_coalesced_mmio(Gpa(layout::mmio + 0x1000), 0x100));
+    ASSERT_OK(guest.vm().unregister_coalesced_mmio(Gpa(layout::mmio), 0x100));
+    load_script(guest, {{store1, layout::mmio + 0x1000, 1}, {store1, layout::mmio, 2}});
+    EXPECT_EQ(guest.run_to<exit::MmioWrite>().address, Gpa(layout::mmio));
+    CoalescedMmio write;
+    EXPECT_TRUE(writes.pop(write));
+    EXPECT_FALSE(writes.pop(write));
+}
+
+TEST_F(VmCoalesced, TheRingIsMappedFromItsOwnPageOnlyAndMoves) {
+    REQUIRE_CAP(kvm(), cap::coalesced_mmio);
+    Guest guest(kvm());
+    EXPECT_ERRNO(CoalescedRing::map(guest.vcpu(), 0), EINVAL);
+    EXPECT_ERRNO(CoalescedRing::map(guest.vcpu(), -1), EINVAL);
+    EXPECT_ERRNO(CoalescedRing::map(guest.vcpu(), 1000), EINVAL);
+    CoalescedRing first = ring(guest);
+    CoalescedRing second = std::move(first);
+    CoalescedMmio write;
+    EXPECT_FALSE(first.pop(write));  // NOLINT(bugprone-use-after-move)
+    ASSERT_OK(guest.vm().register_coalesced_mmio(Gpa(layout::mmio), 0x100));
+    load_script(guest, {{store1, layout::mmio, 1}});
+    guest.run_to<exit::Hlt>();
+    first = std::move(second);
+    EXPECT_TRUE(first.pop(write));
+}
+
+}  // namespace
+}  // namespace kvm::test
