@@ -39,7 +39,7 @@ int log(const kvm::Kvm& kvm) {
     must(vm.dirty_log(slot, bitmap));
     for (kvm::u64 bits = bitmap[0]; bits != 0; bits &= bits - 1) {
         const kvm::Gpa page = slot.address() + kvm::u64(std::countr_zero(bits)) * 4096;
-        std::printf("the guest wrote the page at %#llx\n", page.value() + 0ULL);
+        std::printf("the guest wrote the page at %#lx\n", page.value());
     }
     return bitmap[0] == (1 << 3 | 1 << 5) ? 0 : 1;
 }

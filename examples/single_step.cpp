@@ -36,10 +36,9 @@ int follow(const kvm::Kvm& kvm) {
     for (bool stepped = true; stepped && now.rip != 0x1000 + sizeof code - 1;) {
         const kvm::Exit exit = must(vcpu.run());
         stepped = exit.visit(kvm::handlers{
-            [&](const kvm::exit::Debug& step) {
+            [&](const kvm::exit::Debug&) {
                 now = must(vcpu.regs());  // registers may be read while a payload is in use
-                std::printf("rip %#llx, ax %llu, cx %llu\n", step.arch.pc + 0ULL, now.rax + 0ULL,
-                            now.rcx + 0ULL);
+                std::printf("rip %#lx, ax %lu, cx %lu\n", now.rip, now.rax, now.rcx);
                 return true;
             },
             [](const auto&) { return false; },
