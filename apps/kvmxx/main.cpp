@@ -1,9 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include "verbs.hpp"
 
+#include <cerrno>
+#include <cstdio>
+#include <exception>
+#include <fcntl.h>
 #include <kvm/version.hpp>
+#include <string>
+#include <unistd.h>
 
-int main(int argc, char** argv) {
+namespace {
+
+/// Without one of the first three descriptors, the next file would take its number, and messages or
+/// the guest's output would go into that file.
+void open_missing_descriptors() {
+    for (int fd = 0; fd < 3; ++fd) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+            const int null = open("/dev/null", O_RDWR);
+            if (null >= 0 && null != fd) {
+                (void)close(null);
+            }
+        }
+    }
+}
+
+/// A message of CLI11's as one line.
+std::string line(std::string text) {
+    while (!text.empty() && text.back() == '\n') {
+        text.pop_back();
+    }
+    for (char& c : text) {
+        c = c == '\n' ? ' ' : c;
+    }
+    return text;
+}
+
+int run(int argc, char** argv) {
     CLI::App app("kvmxx: virtual machines on Linux KVM", "kvmxx");
     app.set_version_flag("--version", kvm::version);
     app.require_subcommand(1);
@@ -15,7 +47,30 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? kvmxx::status_ok : kvmxx::status_usage;
+        if (error.get_exit_code() == 0) {
+            return app.exit(error);  // --help, --version
+        }
+        std::fprintf(stderr, "kvmxx: %s (kvmxx --help tells more)\n", line(error.what()).c_str());
+        return kvmxx::status_usage;
+    }
+    return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    open_missing_descriptors();
+    int status;
+    try {
+        status = run(argc, argv);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "kvmxx: %s\n", error.what());
+        status = kvmxx::status_error;
+    }
+    // What was printed and cannot be written is an error too: a full disk, a closed pipe.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
+        std::fprintf(stderr, "kvmxx: standard output: cannot be written\n");
+        return status == kvmxx::status_ok ? kvmxx::status_error : status;
     }
     return status;
 }

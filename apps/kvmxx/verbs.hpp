@@ -3,15 +3,15 @@
 
 #include <CLI/CLI.hpp>
 
-/// The program's verbs, one file each. add_X() declares X's options; when X is chosen, its callback does
-/// the work and leaves the exit status in `status`.
+/// The program's verbs, one file each. add_X() declares X's options; when X is chosen, its callback
+/// does the work and leaves the exit status in `status`.
 namespace kvmxx {
 
 /// What the program ends with. Also in the help text and docs/program.md.
 enum Status : int {
     status_ok = 0,            // the guest switched itself off, or asked for a reset
     status_error = 1,         // something failed, and one line says what
-    status_usage = 2,         // an option or a file that was given is no good
+    status_usage = 2,         // the command line, or an option's value, is no good
     status_triple_fault = 3,  // the guest's CPU gave up
     status_stopped = 4,       // Ctrl-A x
     status_timeout = 124,     // --timeout ran out

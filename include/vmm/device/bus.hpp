@@ -49,13 +49,33 @@ public:
     void write(std::uint64_t, std::span<const std::byte>) override {}
 };
 
-/// An address at which the guest found no device, and how often.
+/// An address (or an MSR's number) at which the guest found nothing, and how often.
 struct Unhandled {
     std::uint64_t address = 0;
     std::uint64_t reads = 0;
     std::uint64_t writes = 0;
 
     friend bool operator==(const Unhandled&, const Unhandled&) = default;
+};
+
+/// Counts accesses to where nothing is. Bounded, for the guest chooses the addresses. Any thread.
+class UnhandledCounter {
+public:
+    /// How many addresses are told apart.
+    static constexpr std::size_t capacity = 256;
+
+    void count_read(std::uint64_t address);
+    void count_write(std::uint64_t address);
+    /// In order of address: the first `capacity` addresses that came, and all others summed up as
+    /// address ~0.
+    std::vector<Unhandled> list() const;
+
+private:
+    Unhandled& at(std::uint64_t address);
+
+    mutable std::mutex mutex_;  // of what follows
+    std::vector<Unhandled> counts_;
+    Unhandled rest_{~std::uint64_t{0}, 0, 0};
 };
 
 /// An address space of devices: there is one for ports and one for memory-mapped I/O.
@@ -76,11 +96,8 @@ public:
     /// Gives `data` to the device at `address`.
     void write(std::uint64_t address, std::span<const std::byte> data);
 
-    /// Where nothing was, in order of address: the first `unhandled_addresses` addresses that the
-    /// guest tried, and those after them summed up as address ~0.
-    std::vector<Unhandled> unhandled() const;
-    /// How many addresses are told apart, for the guest chooses them.
-    static constexpr std::size_t unhandled_addresses = 256;
+    /// Where nothing was: see UnhandledCounter::list().
+    std::vector<Unhandled> unhandled() const { return unhandled_.list(); }
 
 private:
     struct Range {
@@ -90,12 +107,9 @@ private:
         std::string name;
     };
     const Range* find(std::uint64_t address) const;
-    Unhandled& count(std::uint64_t address);
 
     std::vector<Range> ranges_;  // in order of address, disjoint
-    mutable std::mutex mutex_;   // of what follows
-    std::vector<Unhandled> unhandled_;
-    Unhandled rest_{~std::uint64_t{0}, 0, 0};
+    UnhandledCounter unhandled_;
 };
 
 }  // namespace vmm

@@ -51,8 +51,7 @@ void Bus::read(std::uint64_t address, std::span<std::byte> data) {
         range->device->read(address - range->base, data.first(within + 1));
         return;
     }
-    const std::lock_guard lock(mutex_);
-    ++count(address).reads;
+    unhandled_.count_read(address);
 }
 
 void Bus::write(std::uint64_t address, std::span<const std::byte> data) {
@@ -64,26 +63,35 @@ void Bus::write(std::uint64_t address, std::span<const std::byte> data) {
         range->device->write(address - range->base, data.first(within + 1));
         return;
     }
-    const std::lock_guard lock(mutex_);
-    ++count(address).writes;
+    unhandled_.count_write(address);
 }
 
-Unhandled& Bus::count(std::uint64_t address) {
-    const auto at =
-        std::lower_bound(unhandled_.begin(), unhandled_.end(), address,
+void UnhandledCounter::count_read(std::uint64_t address) {
+    const std::lock_guard lock(mutex_);
+    ++at(address).reads;
+}
+
+void UnhandledCounter::count_write(std::uint64_t address) {
+    const std::lock_guard lock(mutex_);
+    ++at(address).writes;
+}
+
+Unhandled& UnhandledCounter::at(std::uint64_t address) {
+    const auto found =
+        std::lower_bound(counts_.begin(), counts_.end(), address,
                          [](const Unhandled& u, std::uint64_t a) { return u.address < a; });
-    if (at != unhandled_.end() && at->address == address) {
-        return *at;
+    if (found != counts_.end() && found->address == address) {
+        return *found;
     }
-    if (unhandled_.size() == unhandled_addresses) {
+    if (counts_.size() == capacity) {
         return rest_;
     }
-    return *unhandled_.insert(at, {address, 0, 0});
+    return *counts_.insert(found, {address, 0, 0});
 }
 
-std::vector<Unhandled> Bus::unhandled() const {
+std::vector<Unhandled> UnhandledCounter::list() const {
     const std::lock_guard lock(mutex_);
-    std::vector<Unhandled> all = unhandled_;
+    std::vector<Unhandled> all = counts_;
     if (rest_.reads || rest_.writes) {
         all.push_back(rest_);
     }

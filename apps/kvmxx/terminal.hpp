@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <vmm/machine/console.hpp>
+#include <vmm/machine/machine.hpp>
+
+namespace kvmxx {
+
+/// Standard input and output as a machine's console. If standard input is a terminal, Ctrl-A begins
+/// a command: `x` ends the machine, `h` shows the commands, Ctrl-A is sent to the guest.
+class TerminalConsole final : public vmm::Console {
+public:
+    TerminalConsole();
+
+    vmm::Result<std::size_t> write(std::span<const std::byte> bytes) override {
+        return fds_.write(bytes);
+    }
+    int output_fd() const override { return fds_.output_fd(); }
+    vmm::Result<Input> read(std::span<std::byte> buffer, std::size_t& size) override;
+    int input_fd() const override { return fds_.input_fd(); }
+    Overflow overflow() const override { return terminal_ ? Overflow::drop : Overflow::wait; }
+    /// Whether it was the user who ended the machine, by Ctrl-A x.
+    bool user_stopped() const { return user_stopped_; }
+
+private:
+    vmm::FdConsole fds_;
+    bool terminal_;
+    bool escaped_ = false;  // the last byte was Ctrl-A
+    bool user_stopped_ = false;
+};
+
+/// While it lives, standard input, if it is a terminal, is in raw mode, and SIGINT, SIGTERM, SIGHUP
+/// and SIGQUIT stop the machine. The terminal gets its mode back at the end of this object, and
+/// when the program dies by a fault or abort(). One at a time.
+class RawTerminal {
+public:
+    explicit RawTerminal(const vmm::Machine& machine);
+    ~RawTerminal();
+    RawTerminal(const RawTerminal&) = delete;
+    RawTerminal& operator=(const RawTerminal&) = delete;
+
+    /// The signal that stopped the machine; 0 for none.
+    static int signal();
+};
+
+}  // namespace kvmxx

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <poll.h>
+#include <vector>
+#include <vmm/device/serial.hpp>
+#include <vmm/machine/console.hpp>
+#include <vmm/machine/event_fds.hpp>
+
+namespace vmm::detail {
+
+/// Between the serial port and the console. Output is collected and written by lines, or when it
+/// has waited for `patience`, so that a character costs no system call; a guest that is faster than
+/// the console waits. Input waits until the serial port has room.
+class ConsolePump final : public SerialPeer {
+public:
+    /// `ended` is set when the machine has ended: nobody waits any longer then.
+    static Result<std::unique_ptr<ConsolePump>> create(Console& console, const Wake& ended);
+
+    void transmit(std::byte byte) override;
+    void room_to_receive() override { wake_.set(); }
+
+    /// What the event loop is to wait for; then it calls serve(). No more than `max_fds`.
+    static constexpr std::size_t max_fds = 4;
+    std::size_t wait_for(std::span<pollfd, max_fds> fds);
+    /// Does what can be done now. Errors: the console's.
+    Result<Console::Input> serve(Serial& serial);
+    static constexpr std::chrono::milliseconds forever = std::chrono::milliseconds::max();
+    /// Writes what is left, waiting for the console for `deadline`, or, if that is forever, until
+    /// `hurry` is set. Errors: the console's.
+    Result<void> finish(const Wake& hurry, std::chrono::milliseconds deadline);
+
+private:
+    ConsolePump(Console& console, const Wake& ended, Wake wake, Timer timer)
+        : console_(console), ended_(ended), wake_(std::move(wake)), timer_(std::move(timer)) {}
+    void flush();
+    void wait_for_room(std::unique_lock<std::mutex>& lock);
+    Result<Console::Input> serve_input(Serial& serial);
+
+    static constexpr std::size_t output_limit = 64 << 10;
+    static constexpr std::size_t output_batch = 512;
+    static constexpr std::chrono::milliseconds patience{10};
+
+    Console& console_;
+    const Wake& ended_;
+    Wake wake_;
+    Timer timer_;
+
+    std::mutex mutex_;  // of what follows
+    std::vector<std::byte> output_;
+    std::size_t written_ = 0;  // of output_
+    bool blocked_ = false;     // the console took nothing: output_fd() is to be waited for
+    bool timer_running_ = false;
+    std::optional<Error> error_;  // of the console's output
+
+    // The event loop's own.
+    std::array<std::byte, 4096> input_{};
+    std::size_t input_begin_ = 0;
+    std::size_t input_end_ = 0;
+    bool input_open_ = true;
+};
+
+}  // namespace vmm::detail

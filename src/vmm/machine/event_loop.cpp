@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <algorithm>
+#include <fmt/format.h>
+#include <system_error>
+#include <vmm/machine/impl.hpp>
+
+namespace vmm {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// How often it is asked whether any CPU can still run.
+constexpr std::chrono::milliseconds life_interval{500};
+
+/// How long a console that does not take its output may hold up an end that somebody asked for.
+constexpr std::chrono::milliseconds last_output{1000};
+
+int milliseconds_until(Clock::time_point time) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(time - Clock::now());
+    return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
+}
+
+}  // namespace
+
+const char* describe(EndReason reason) {
+    switch (reason) {
+        case EndReason::power_off:
+            return "the guest switched itself off";
+        case EndReason::reset:
+            return "the guest asked for a reset";
+        case EndReason::halted:
+            return "the guest halted with interrupts off";
+        case EndReason::triple_fault:
+            return "triple fault";
+        case EndReason::internal_error:
+            return "KVM cannot run the guest on";
+        case EndReason::stopped:
+            return "stopped";
+        case EndReason::timeout:
+            return "time is up";
+    }
+    return "?";
+}
+
+void Machine::Impl::end(End end) { finish_with(std::move(end)); }
+
+void Machine::Impl::end(Error error) { finish_with(std::unexpected(std::move(error))); }
+
+void Machine::Impl::finish_with(Result<End> end) {
+    const std::lock_guard lock(mutex_);
+    if (end_) {
+        return;
+    }
+    end_ = std::move(end);
+    ended_.store(true, std::memory_order_release);
+    ended_event_.set();
+    for (const kvm::Kick& kick : kicks_) {
+        kick();
+    }
+}
+
+Result<End> Machine::Impl::run(std::optional<std::chrono::milliseconds> timeout) {
+    if (end_) {
+        return fail("Machine::run: the machine has run");
+    }
+    if (auto started = start_threads(); !started) {
+        end(started.error());
+    }
+    serve_events(timeout);
+    threads_.clear();  // waits for them
+    Result<End>& end = *end_;
+    const bool hurry =
+        !end || end->reason == EndReason::stopped || end->reason == EndReason::timeout;
+    const auto written = pump_->finish(stop_, hurry ? last_output : detail::ConsolePump::forever);
+    if (end && !written) {
+        return std::unexpected(written.error());
+    }
+    return end;
+}
+
+Result<void> Machine::Impl::start_threads() {
+    try {
+        for (const auto& cpu : cpus_) {
+            threads_.emplace_back([this, &cpu = *cpu] {
+                try {
+                    run_vcpu(cpu);
+                } catch (const std::exception& error) {  // out of memory
+                    end(Error(fmt::format("vCPU {}: {}", cpu.id, error.what())));
+                }
+            });
+        }
+    } catch (const std::system_error& error) {
+        return fail_errno("a thread for a vCPU", error.code().value());
+    }
+    return {};
+}
+
+void Machine::Impl::serve_events(std::optional<std::chrono::milliseconds> timeout) {
+    const auto start = Clock::now();
+    const auto deadline = timeout ? start + *timeout : Clock::time_point::max();
+    auto next_look = start + life_interval;
+    while (!ended()) {
+        std::array<pollfd, 2 + detail::ConsolePump::max_fds> fds;
+        fds[0] = {ended_event_.fd(), POLLIN, 0};
+        fds[1] = {stop_.fd(), POLLIN, 0};
+        const std::size_t n =
+            2 + pump_->wait_for(std::span(fds).subspan<2, detail::ConsolePump::max_fds>());
+        const int ready = poll(fds.data(), n, milliseconds_until(std::min(deadline, next_look)));
+        if (ready > 0 && fds[1].revents) {
+            end({EndReason::stopped, 0, {}, {}});
+        } else if (Clock::now() >= deadline) {
+            end({EndReason::timeout, 0, {}, {}});
+        } else if (Clock::now() >= next_look) {
+            next_look = Clock::now() + life_interval;
+            look_for_life();
+        }
+        if (ready <= 0) {
+            continue;  // EINTR, or the time has come
+        }
+        const auto input = pump_->serve(*serial_);
+        if (!input) {
+            end(input.error());
+        } else if (*input == Console::Input::stop) {
+            end({EndReason::stopped, 0, {}, {}});
+        }
+    }
+}
+
+/// A machine whose CPUs all wait with interrupts off would wait for ever: KVM_RUN does not return.
+/// Each CPU is asked now and then. Twice in a row, for the one asked last could have woken the
+/// first meanwhile.
+void Machine::Impl::look_for_life() {
+    const std::uint64_t last = round_.load(std::memory_order_relaxed);
+    const bool dead = last != 0 && std::all_of(cpus_.begin(), cpus_.end(), [&](const auto& cpu) {
+                          return cpu->dead_in_round.load(std::memory_order_relaxed) == last;
+                      });
+    dead_rounds_ = dead ? dead_rounds_ + 1 : 0;
+    if (dead_rounds_ == 2) {
+        end({EndReason::halted, 0, {}, {}});
+        return;
+    }
+    round_.store(last + 1, std::memory_order_relaxed);
+    const std::lock_guard lock(mutex_);
+    for (const kvm::Kick& kick : kicks_) {
+        kick();
+    }
+}
+
+}  // namespace vmm
