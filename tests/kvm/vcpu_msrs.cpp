@@ -59,7 +59,7 @@ TEST_F(VcpuMsrs, NoneAtAllIsASuccess) {
 }
 
 TEST_F(VcpuMsrs, TellsWhichOfManyWasRefusedAndSetsThoseBefore) {
-    for (const std::size_t bad : {0, 1, 254, 255, 256, 300, 599}) {
+    for (const std::size_t bad : {0uz, 1uz, 254uz, 255uz, 256uz, 300uz, 599uz}) {
         Guest guest(kvm());
         auto entries = many(600);
         entries[bad] = {.index = lstar, .reserved = 0, .data = not_canonical};
