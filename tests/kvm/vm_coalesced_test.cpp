@@ -6,7 +6,9 @@
 namespace kvm::test {
 namespace {
 
-/// The ring takes one write fewer than it has room for: (4096 - 8) / 24 - 1.
+/// The ring takes at most one write fewer than it has room for: (4096 - 8) / 24 - 1. Before
+/// Linux 6.12 it is full at odd times, at first after 85: KVM computes modulo 170 with numbers
+/// modulo 2^32.
 constexpr u64 ring_holds = 169;
 
 class VmCoalesced : public WithKvm {
@@ -47,21 +49,30 @@ TEST_F(VmCoalesced, AFullRingExitsAndGoesOnOnceThereIsRoom) {
     CoalescedRing writes = ring(guest);
     ASSERT_OK(guest.vm().register_coalesced_mmio(Gpa(layout::mmio), 0x1000));
     std::vector<Operation> script;
-    for (u64 i = 0; i < ring_holds + 2; ++i) {
+    constexpr u64 rounds = 3;
+    for (u64 i = 0; i < rounds * (ring_holds + 1); ++i) {
         script.push_back({store4, layout::mmio + i * 4, i});
     }
     load_script(guest, script);
-    EXPECT_EQ(number_of(guest.run_to<exit::MmioWrite>().data), ring_holds);
+    u64 next = 0, exits = 0;
     CoalescedMmio write;
-    for (u64 i = 0; i < ring_holds; ++i) {
-        ASSERT_TRUE(writes.pop(write));
-        EXPECT_EQ(write.phys_addr, layout::mmio + i * 4);
+    for (;;) {
+        const Exit exit = guest.run();
+        for (u64 taken = 0; writes.pop(write); ++taken, ++next) {
+            ASSERT_LT(taken, ring_holds) << "no ring holds more";
+            ASSERT_EQ(write.phys_addr, layout::mmio + next * 4) << "in order";
+        }
+        if (exit.reason() == ExitReason::hlt) {
+            break;
+        }
+        ASSERT_EQ(number_of(guest.payload<exit::MmioWrite>(exit).data), next)
+            << "what found it full";
+        ++next;
+        ++exits;
     }
-    EXPECT_FALSE(writes.pop(write));
-    guest.run_to<exit::Hlt>();
-    ASSERT_TRUE(writes.pop(write)) << "the ring works again, across its end";
-    EXPECT_EQ(write.phys_addr, layout::mmio + (ring_holds + 1) * 4);
-    EXPECT_FALSE(writes.pop(write));
+    EXPECT_EQ(next, rounds * (ring_holds + 1)) << "none is lost, across the ring's end";
+    EXPECT_GE(exits, rounds);
+    EXPECT_LE(exits, 20u);
 }
 
 TEST_F(VmCoalesced, PortsAreQueuedToo) {

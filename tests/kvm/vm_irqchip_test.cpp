@@ -32,7 +32,8 @@ TEST_F(VmIrqchip, WithoutItThereIsNothingToReadOrRaise) {
     EXPECT_ERRNO(vm().set_irqchip(Irqchip{}), ENXIO);
     EXPECT_ERRNO(vm().irq_line(Gsi(4), Level::high), ENXIO);
     EXPECT_ERRNO(vm().irq_line_status(Gsi(4), Level::high), ENXIO);
-    EXPECT_ERRNO(vm().create_pit2(), ENOENT);
+    const auto pit = vm().create_pit2();  // older kernels let it be made, to no use
+    EXPECT_TRUE(pit || pit.error().code == ENOENT);
 }
 
 TEST_F(VmIrqchip, BothPicsKeepWhatIsSet) {

@@ -174,13 +174,18 @@ TEST_F(VmMemory, ATokenStaysGoodWhenTheVmMoves) {
     EXPECT_OK(third.add_memory(Slot(70), above, pages_.bytes()));
 }
 
-TEST_F(VmMemory, TheIoctlItselfWorksTooInBothVersions) {
+TEST_F(VmMemory, TheIoctlItselfWorksToo) {
     Guest guest(kvm());
     const u64 memory = reinterpret_cast<u64>(pages_.bytes().data());
     EXPECT_OK(guest.vm().set_user_memory_region({1, 0, above.value(), 0x1000, memory}));
     EXPECT_OK(guest.vm().set_user_memory_region({1, 0, above.value(), 0, 0}));
     expect_error(guest.vm().set_user_memory_region({1, 0, 7, 0x1000, memory}), EINVAL, 1);
+}
+
+TEST_F(VmMemory, TheIoctlsSecondVersionWorksToo) {
     REQUIRE_CAP(kvm(), cap::user_memory2);
+    Guest guest(kvm());
+    const u64 memory = reinterpret_cast<u64>(pages_.bytes().data());
     UserspaceMemoryRegion2 region = {};
     region.slot = 1;
     region.guest_phys_addr = above.value();
