@@ -30,10 +30,10 @@ struct Flat64 {
 
 /// What a guest starts with: plain data.
 struct BootConfig {
-    std::string kernel;   ///< a path
-    std::string initrd;   ///< a path, or empty
-    std::string cmdline;  ///< without the terminating NUL
-    std::variant<KernelImage, Flat16, Flat64> format;
+    std::string kernel{};   ///< a path
+    std::string initrd{};   ///< a path, or empty
+    std::string cmdline{};  ///< without the terminating NUL
+    std::variant<KernelImage, Flat16, Flat64> format{};
 };
 
 /// Loads what `config` names into guest memory and says how the boot processor starts. Before the

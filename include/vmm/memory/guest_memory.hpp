@@ -21,7 +21,7 @@ namespace vmm {
 
 /// A piece of guest-physical memory: RAM from `address`, `size` bytes. Both are multiples of 4096.
 struct Region {
-    kvm::Gpa address;
+    kvm::Gpa address{};
     std::uint64_t size = 0;
 
     friend bool operator==(const Region&, const Region&) = default;

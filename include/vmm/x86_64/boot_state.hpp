@@ -41,9 +41,9 @@ struct BootState {
 /// fills `state`'s mode, page_tables and gdt. Errors: EFAULT (no RAM there).
 Result<void> prepare_long_mode(const GuestMemory& memory, BootState& state);
 
-/// Makes the vCPU start so: segments, control registers, EFER, general registers, x87 and SSE (FCW
-/// 0x37f, MXCSR 0x1f80). KVM_SET_SREGS, KVM_SET_REGS, KVM_SET_FPU. For the boot processor alone:
-/// the others wait for its INIT and SIPI.
+/// Makes the vCPU start so: segments, control registers, EFER, general registers, x87 (FCW 0x37f)
+/// and SSE registers. KVM_SET_SREGS, KVM_SET_REGS, KVM_SET_FPU. For the boot processor alone: the
+/// others wait for its INIT and SIPI.
 Result<void> apply(kvm::Vcpu& vcpu, const BootState& state);
 
 }  // namespace vmm::x86_64

@@ -158,10 +158,9 @@ Result<Image> Image::open(std::string path) {
 
 Result<void> Image::read(std::uint64_t offset, std::span<std::byte> to, const char* what) const {
     if (offset > size_ || to.size() > size_ - offset) {
-        return fail(
-            fmt::format("{}: truncated: {} is {} bytes from {:#x}, but the file has {} bytes",
-                        path_, what, to.size(), offset, size_),
-            EINVAL);
+        return fail(fmt::format("{}: truncated: {}: {} bytes from {:#x}, but the file has {}",
+                                path_, what, to.size(), offset, size_),
+                    EINVAL);
     }
     const ssize_t n = read_fully(fd_.number(), to, offset);
     if (n < 0) {

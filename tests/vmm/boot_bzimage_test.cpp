@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <vmm/boot_files.hpp>
+
+namespace vmm::test {
+namespace {
+
+using Bzimage = BootTest;
+
+TEST_F(Bzimage, IsLoadedAtItsPreferredAddressAndEnteredAt0x200FromThere) {
+    const auto state = must(load_kernel(bzimage()));
+    EXPECT_EQ(state.mode, x86_64::CpuMode::long_64);
+    EXPECT_EQ(state.rip, bzimage_address + 0x200);
+    EXPECT_EQ(state.rsi, x86_64::layout::zero_page.value());
+    EXPECT_EQ(state.rsp, x86_64::layout::boot_stack.value());
+    EXPECT_EQ(read<std::uint32_t>(bzimage_address), 0xccccccccu);
+    EXPECT_EQ(read<std::uint8_t>(bzimage_address + bzimage_code_size - 1), 0xccu);
+    EXPECT_EQ(read<std::uint8_t>(bzimage_address + bzimage_code_size), 0u);
+}
+
+TEST_F(Bzimage, WithNoSetupSectorsHasFour) {
+    EXPECT_TRUE(load_kernel(bzimage().put(0x1f1, std::uint8_t(0))));
+    EXPECT_EQ(read<std::uint32_t>(bzimage_address), 0xccccccccu);
+}
+
+TEST_F(Bzimage, IsRefusedWhereverItIsTruncated) {
+    const Bytes whole = bzimage();
+    // Without "HdrS" whole, nothing says that it is one.
+    for (const std::size_t size : {1u, 0x1f0u, 0x1feu, 0x202u, 0x205u}) {
+        EXPECT_EQ(refusal(Bytes(whole).resize(size)),
+                  "of no known kind, not an x86_64 kernel (bzImage or ELF64)")
+            << size;
+    }
+    for (const std::size_t size : {0x206u, 0x238u, 0x263u}) {
+        EXPECT_EQ(refusal(Bytes(whole).resize(size)),
+                  "truncated: the setup header: 115 bytes from 0x1f1, but the file has " +
+                      std::to_string(size))
+            << size;
+    }
+    EXPECT_EQ(refusal(Bytes(whole).resize(0x26b)),
+              "truncated: the setup header: 8 bytes from 0x264, but the file has 619");
+    for (const std::size_t size : {std::size_t(0x26c), bzimage_code, bzimage_code + 0x200,
+                                   bzimage_code + bzimage_code_size - 1}) {
+        EXPECT_EQ(refusal(Bytes(whole).resize(size)),
+                  "truncated: setup_sects and syssize want 6656 bytes, but the file has " +
+                      std::to_string(size))
+            << size;
+    }
+    // Nor may it say of itself that it ends before its entry.
+    EXPECT_EQ(refusal(bzimage().put(0x1f4, std::uint32_t(0)).resize(bzimage_code + 0x200)),
+              "truncated: setup_sects and syssize want 3073 bytes, but the file has 3072");
+    EXPECT_EQ(refusal(bzimage().put(0x1f4, std::uint32_t(0xffffffff))).substr(0, 9), "truncated");
+}
+
+TEST_F(Bzimage, IsRefusedWithoutItsMagic) {
+    EXPECT_EQ(refusal(bzimage().put(0x202, "HdrT")),
+              "of no known kind, not an x86_64 kernel (bzImage or ELF64)");
+    EXPECT_EQ(refusal(bzimage().put(0x1fe, std::uint16_t(0x55aa))),
+              "setup header: boot_flag at 0x1fe: 0x55aa, not 0xaa55");
+}
+
+TEST_F(Bzimage, MustBeOf64Bits) {
+    EXPECT_EQ(
+        refusal(bzimage().put(0x236, std::uint16_t(0xfffe))),
+        "setup header: xloadflags at 0x236: no 64-bit entry (XLF_KERNEL_64): a 32-bit kernel");
+    EXPECT_EQ(refusal(bzimage().put(0x206, std::uint16_t(0x020b))),
+              "setup header: version at 0x206: boot protocol 2.11, but 64-bit boot needs 2.12 "
+              "(Linux 3.8)");
+}
+
+TEST_F(Bzimage, MustHaveAHeaderThatFitsIntoAZeroPage) {
+    EXPECT_EQ(
+        refusal(bzimage().put(0x201, std::uint8_t(0xff))),
+        "setup header: jump at 0x201: the header would end at 0x301, not within 0x264..0x290");
+    EXPECT_EQ(
+        refusal(bzimage().put(0x201, std::uint8_t(0x61))),
+        "setup header: jump at 0x201: the header would end at 0x263, not within 0x264..0x290");
+    EXPECT_TRUE(load_kernel(bzimage().put(0x201, std::uint8_t(0x62))));
+    EXPECT_TRUE(load_kernel(bzimage().put(0x201, std::uint8_t(0x8e))));
+}
+
+TEST_F(Bzimage, NeedsRamForItselfUnpacked) {
+    EXPECT_EQ(refusal(bzimage().put(0x260, std::uint32_t(ram - bzimage_address + 1))),
+              "its place (0x200000..0x4000000: pref_address and init_size) is not all RAM below 4 "
+              "GiB (the guest has 64 MiB)");
+    EXPECT_TRUE(load_kernel(bzimage().put(0x260, std::uint32_t(ram - bzimage_address))));
+    EXPECT_NE(refusal(bzimage().put(0x260, std::uint32_t(0xffffffff))), "succeeded");
+}
+
+TEST_F(Bzimage, ThatSaysItNeedsLessThanItsCodeIsNotBelieved) {
+    EXPECT_TRUE(load_kernel(bzimage().put(0x260, std::uint32_t(0))));
+    const auto image =
+        bzimage().put(0x260, std::uint32_t(0)).put(0x258, std::uint64_t(ram - 0x200000));
+    EXPECT_TRUE(load_kernel(image));
+    EXPECT_EQ(refusal(Bytes(image).resize(0x200000 + bzimage_code + 1)),
+              "its place (0x3e00000..0x4000000: pref_address and init_size) is not all RAM below 4 "
+              "GiB (the guest has 64 MiB)");
+}
+
+TEST_F(Bzimage, IsRefusedAtAddressesThatAreNotForKernels) {
+    EXPECT_EQ(refusal(bzimage().put(0x258, std::uint64_t(0))),
+              "its place (0x0..0xffff: pref_address and init_size) starts below 1 MiB, where the "
+              "loader's own structures are");
+    EXPECT_EQ(refusal(bzimage().put(0x258, ~std::uint64_t(0) << 21)),
+              "its place (0xffffffffffe00000..0xffffffffffe0ffff: pref_address and init_size) is "
+              "not all RAM below 4 GiB (the guest has 64 MiB)");
+    EXPECT_EQ(
+        refusal(bzimage().put(0x258, ~std::uint64_t(0) << 21).put(0x260, std::uint32_t(0x200000))),
+        "setup header: pref_address at 0x258: 0xffffffffffe00000, and 2097152 bytes from "
+        "there, overflow");
+    EXPECT_EQ(
+        refusal(bzimage().put(0x258, std::uint64_t(0x201000))),
+        "setup header: kernel_alignment at 0x230: 0x200000 does not fit pref_address 0x201000");
+    EXPECT_EQ(refusal(bzimage().put(0x230, std::uint32_t(0))),
+              "setup header: kernel_alignment at 0x230: 0x0 does not fit pref_address 0x200000");
+}
+
+}  // namespace
+}  // namespace vmm::test
