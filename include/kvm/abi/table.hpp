@@ -17,7 +17,7 @@ using abi::iowr;
 inline constexpr auto get_api_version = io<int>(0x00, "KVM_GET_API_VERSION");
 inline constexpr auto create_vm = io<int>(0x01, "KVM_CREATE_VM");
 inline constexpr auto check_extension = io<int>(0x03, "KVM_CHECK_EXTENSION");  // and of a VM
-inline constexpr auto get_vcpu_mmap_size = io<int>(0x04, "KVM_GET_VCPU_MMAP_SIZE");
+inline constexpr auto get_vcpu_mmap_size = io<std::size_t>(0x04, "KVM_GET_VCPU_MMAP_SIZE");
 
 // of a VM
 inline constexpr auto create_vcpu = io<int>(0x41, "KVM_CREATE_VCPU");
@@ -39,7 +39,7 @@ inline constexpr auto ioeventfd = iow<Ioeventfd>(0x79, "KVM_IOEVENTFD");
 inline constexpr auto enable_cap = iow<EnableCap>(0xa3, "KVM_ENABLE_CAP");  // and of a vCPU
 inline constexpr auto signal_msi = iow<Msi, int>(0xa5, "KVM_SIGNAL_MSI");
 inline constexpr auto clear_dirty_log = iowr<ClearDirtyLog>(0xc0, "KVM_CLEAR_DIRTY_LOG");
-inline constexpr auto reset_dirty_rings = io<int>(0xc7, "KVM_RESET_DIRTY_RINGS");
+inline constexpr auto reset_dirty_rings = io<u32>(0xc7, "KVM_RESET_DIRTY_RINGS");
 inline constexpr auto get_stats_fd = io<int>(0xce, "KVM_GET_STATS_FD");  // and of a vCPU
 inline constexpr auto set_memory_attributes =
     iow<MemoryAttributes>(0xd2, "KVM_SET_MEMORY_ATTRIBUTES");

@@ -312,7 +312,7 @@ enum class VmType : u64 {
 inline constexpr u32 max_io_msrs = 255;
 
 /// kvm_run's page, then the page of port I/O's data.
-inline constexpr std::size_t least_vcpu_mmap_size = 2 * 4096;
+inline constexpr std::size_t least_vcpu_mmap_size = std::size_t{2} * 4096;
 
 }  // namespace kvm::x86_64
 

@@ -31,7 +31,7 @@ inline constexpr auto get_supported_hv_cpuid =
 
 // of a VM
 inline constexpr auto set_nr_mmu_pages = io(0x44, "KVM_SET_NR_MMU_PAGES");
-inline constexpr auto get_nr_mmu_pages = io<int>(0x45, "KVM_GET_NR_MMU_PAGES");
+inline constexpr auto get_nr_mmu_pages = io<u64>(0x45, "KVM_GET_NR_MMU_PAGES");
 inline constexpr auto create_pit = io(0x64, "KVM_CREATE_PIT");
 inline constexpr auto get_pit = iowr<PitState>(0x65, "KVM_GET_PIT");
 inline constexpr auto set_pit = ior<PitState, void, Dir::in>(0x66, "KVM_SET_PIT");
@@ -85,7 +85,7 @@ inline constexpr auto set_vcpu_events = iow<VcpuEvents>(0xa0, "KVM_SET_VCPU_EVEN
 inline constexpr auto get_debugregs = ior<Debugregs>(0xa1, "KVM_GET_DEBUGREGS");
 inline constexpr auto set_debugregs = iow<Debugregs>(0xa2, "KVM_SET_DEBUGREGS");
 inline constexpr auto set_tsc_khz = io(0xa2, "KVM_SET_TSC_KHZ");       // and of a VM
-inline constexpr auto get_tsc_khz = io<int>(0xa3, "KVM_GET_TSC_KHZ");  // and of a VM
+inline constexpr auto get_tsc_khz = io<u32>(0xa3, "KVM_GET_TSC_KHZ");  // and of a VM
 inline constexpr auto get_xsave = ior<Xsave>(0xa4, "KVM_GET_XSAVE");
 inline constexpr auto set_xsave = iow<Xsave>(0xa5, "KVM_SET_XSAVE");
 inline constexpr auto get_xcrs = ior<Xcrs>(0xa6, "KVM_GET_XCRS");
