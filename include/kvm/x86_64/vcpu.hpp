@@ -33,8 +33,8 @@ public:
 
     /// x87 and SSE, but for `mxcsr`, which neither call touches: xsave() has all. KVM_GET_FPU.
     Result<Fpu> fpu() const { return call(fd_, op::x86_64::get_fpu); }
-    /// KVM_SET_FPU. What the vCPU has not used yet stays as after reset, whatever is set: set_xsave() says
-    /// by XSTATE_BV what is in use.
+    /// KVM_SET_FPU. What the vCPU has not used yet stays as after reset, whatever is set:
+    /// set_xsave() says by XSTATE_BV what is in use.
     Result<void> set_fpu(const Fpu& fpu) { return call(fd_, op::x86_64::set_fpu, fpu); }
     /// The XSAVE area, its first 4096 bytes. KVM_GET_XSAVE. Needs cap::xsave.
     /// Errors: EINVAL (the guest's area is longer: xsave2()).
@@ -132,10 +132,7 @@ public:
     }
 
     /// The guest's TSC frequency in kHz. KVM_GET_TSC_KHZ. Needs cap::get_tsc_khz.
-    Result<u32> tsc_khz() const {
-        const auto khz = call(fd_, op::x86_64::get_tsc_khz);
-        return khz ? Result<u32>(static_cast<u32>(*khz)) : std::unexpected(khz.error());
-    }
+    Result<u32> tsc_khz() const { return call(fd_, op::x86_64::get_tsc_khz); }
     /// KVM_SET_TSC_KHZ. Needs cap::tsc_control. Errors: EINVAL (beyond what the host can scale).
     Result<void> set_tsc_khz(u32 khz) { return call(fd_, op::x86_64::set_tsc_khz, khz); }
 
@@ -143,9 +140,7 @@ public:
     Result<Translation> translate(Gva address) const {
         Result<Translation> translation(std::in_place);
         translation->linear_address = address.value();
-        if (auto done = call(fd_, op::x86_64::translate, *translation); !done) [[unlikely]] {
-            translation = std::unexpected(done.error());
-        }
+        kvm::detail::call_into(fd_, op::x86_64::translate, translation);
         return translation;
     }
 
