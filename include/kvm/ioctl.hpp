@@ -21,11 +21,12 @@ template <class Arg>
     return sys(arch::nr_ioctl, fd.number(), request, argument);
 }
 
-/// The kernel's answer as a Result.
+/// The kernel's answer as a Result. `about` is the Error's detail.
 template <class Ret>
-[[gnu::always_inline]] inline Result<Ret> answer(const char* what, long result) {
+[[gnu::always_inline]] inline Result<Ret> answer(const char* what, long result, u32 about = 0) {
     if (result < 0) [[unlikely]] {
-        return fail(what, static_cast<int>(-result));
+        // Not fail(): clang 19 packs its code and detail into one register, and apart again.
+        return Result<Ret>(std::unexpect, what, static_cast<int>(-result), about);
     }
     if constexpr (__is_same(Ret, void)) {
         return {};
@@ -44,6 +45,32 @@ struct Unwritten {
         return value;
     }
 };
+
+#ifndef __clang__
+// g++ 12 keeps a small one in a register that it has to store again.
+template <class T>
+    requires(sizeof(T) <= 8)
+struct Unwritten<T> {
+    operator T() const { return T(); }
+};
+#endif
+
+/// Makes an Error of what the kernel was to fill in, if its answer says that it did not.
+template <class T>
+[[gnu::always_inline]] inline void check_filled(Result<T>& result, const char* what, long answer) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (answer < 0) [[unlikely]] {
+        ::new (static_cast<void*>(&result))
+            Result<T>(std::unexpect, what, static_cast<int>(-answer));
+    }
+}
+
+/// An ioctl that reads and writes the value of `result`.
+template <class Arg>
+[[gnu::always_inline]] inline void call_into(FdRef fd, Ioctl<Arg, Dir::inout> op,
+                                             Result<std::type_identity_t<Arg>>& result) {
+    check_filled(result, op.name, raw_ioctl(fd, op.request, &*result));
+}
 
 }  // namespace detail
 
@@ -65,11 +92,7 @@ template <class Arg, class Ret>
 template <class Arg>
 [[gnu::always_inline]] inline Result<Arg> call(FdRef fd, Ioctl<Arg, Dir::out> op) {
     Result<Arg> result(std::in_place, detail::Unwritten<Arg>());
-    const long answer = detail::raw_ioctl(fd, op.request, &*result);
-    if (answer < 0) [[unlikely]] {
-        static_assert(std::is_trivially_copyable_v<Arg>);
-        ::new (static_cast<void*>(&result)) Result<Arg>(fail(op.name, static_cast<int>(-answer)));
-    }
+    detail::check_filled(result, op.name, detail::raw_ioctl(fd, op.request, &*result));
     return result;
 }
 

@@ -79,24 +79,29 @@ public:
 
     /// The VM's number in this process, never used again (a descriptor's is); 0 after a move.
     u64 vm() const { return vm_; }
-    /// Takes the slot. Errors: EEXIST, ENOMEM.
-    Result<void> take(const char* what, Slot slot) {
+    /// Takes the slot: 0, EEXIST or ENOMEM.
+    int take(Slot slot) {
         const u32 n = static_cast<u32>(slot);
-        if (n < 64) [[likely]] {
-            const u64 bit = u64(1) << n;
-            if (!(__atomic_fetch_or(&low_, bit, __ATOMIC_RELAXED) & bit)) [[likely]] {
-                return {};
-            }
-            return fail(what, EEXIST, n);
+        if (n >= 64) [[unlikely]] {
+            return take_more(n);
         }
-        return take_more(what, n);
+        const u64 bit = u64(1) << n;
+        return __atomic_fetch_or(&low_, bit, __ATOMIC_RELAXED) & bit ? EEXIST : 0;
     }
     /// Gives it back.
-    void drop(Slot slot);
+    void drop(Slot slot) {
+        const u32 n = static_cast<u32>(slot);
+        if (n >= 64) [[unlikely]] {
+            drop_more(n);
+        } else {
+            __atomic_fetch_and(&low_, ~(u64(1) << n), __ATOMIC_RELAXED);
+        }
+    }
 
 private:
     struct Block;
-    Result<void> take_more(const char* what, u32 slot);
+    int take_more(u32 slot);
+    void drop_more(u32 slot);
     Block* find(u32 first) const;
     void free_more();
 

@@ -45,14 +45,14 @@ public:
     /// like.
     template <class T>
     Result<T> check(Cap<T> cap) const {
-        const auto value = check_extension(cap.number);
-        if (!value) [[unlikely]] {
-            return std::unexpected(value.error());
+        const long value = raw_ioctl(fd_, op::check_extension.request, cap.number);
+        if (value < 0) [[unlikely]] {
+            return Result<T>(std::unexpect, op::check_extension.name, static_cast<int>(-value));
         }
         if constexpr (__is_same(T, bool)) {
-            return *value != 0;
+            return value != 0;
         } else {
-            return T(static_cast<unsigned>(*value));
+            return T(static_cast<unsigned>(value));
         }
     }
     /// The same by number, for a capability that is newer than this library. KVM_CHECK_EXTENSION.
@@ -83,9 +83,8 @@ template <class T>
 Result<T> device_attr(FdRef fd, Attr<T> attr) {
     Result<T> value(std::in_place);
     const DeviceAttr argument{0, attr.group, attr.attr, reinterpret_cast<u64>(&*value)};
-    if (auto done = call(fd, op::get_device_attr, argument); !done) {
-        value = std::unexpected(done.error());
-    }
+    check_filled(value, op::get_device_attr.name,
+                 raw_ioctl(fd, op::get_device_attr.request, &argument));
     return value;
 }
 

@@ -61,9 +61,7 @@ Result<T> one_reg(FdRef fd, RegId<T> id) {
     static_assert(std::is_trivially_copyable_v<T>);
     Result<T> value(std::in_place);
     const OneReg argument{id.value(), reinterpret_cast<u64>(&*value)};
-    if (auto done = call(fd, op::get_one_reg, argument); !done) {
-        value = std::unexpected(done.error());
-    }
+    check_filled(value, op::get_one_reg.name, raw_ioctl(fd, op::get_one_reg.request, &argument));
     return value;
 }
 

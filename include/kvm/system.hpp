@@ -25,31 +25,27 @@ public:
     /// 12. KVM_GET_API_VERSION.
     Result<int> api_version() const { return call(fd_, op::get_api_version); }
     /// How long a vCPU's mapping is, in bytes. KVM_GET_VCPU_MMAP_SIZE.
-    Result<std::size_t> vcpu_mmap_size() const {
-        const auto size = call(fd_, op::get_vcpu_mmap_size);
-        return size ? Result<std::size_t>(static_cast<std::size_t>(*size))
-                    : std::unexpected(size.error());
-    }
+    Result<std::size_t> vcpu_mmap_size() const { return call(fd_, op::get_vcpu_mmap_size); }
 
     /// A virtual machine. KVM_CREATE_VM. Errors: EBUSY (another hypervisor has the CPU), EINVAL (a
     /// type that cap::vm_types lacks), ENOMEM, EMFILE.
     Result<Vm> create_vm(VmType type = VmType{}) const {
-        auto fd = call(fd_, op::create_vm, static_cast<u64>(type));
-        while (!fd) [[unlikely]] {
-            if (fd.error().code != EINTR) {  // any signal, a Kick's for instance, may cause it
-                return std::unexpected(fd.error());
-            }
-            fd = call(fd_, op::create_vm, static_cast<u64>(type));
+        long fd;
+        do {
+            fd = detail::raw_ioctl(fd_, op::create_vm.request, static_cast<u64>(type));
+        } while (fd == -EINTR);  // any signal, a Kick's for instance, may cause it
+        if (fd < 0) [[unlikely]] {
+            return Result<Vm>(std::unexpect, op::create_vm.name, static_cast<int>(-fd));
         }
-        return adopt_vm(Fd(*fd));
+        return adopt_vm(Fd(static_cast<int>(fd)));
     }
     /// Takes over a VM's descriptor, for instance from another process. KVM_GET_VCPU_MMAP_SIZE.
     Result<Vm> adopt_vm(Fd fd) const {
-        const auto size = call(fd_, op::get_vcpu_mmap_size);
-        if (!size) [[unlikely]] {
-            return std::unexpected(size.error());
+        const long size = detail::raw_ioctl(fd_, op::get_vcpu_mmap_size.request, 0);
+        if (size < 0) [[unlikely]] {
+            return Result<Vm>(std::unexpect, op::get_vcpu_mmap_size.name, static_cast<int>(-size));
         }
-        return Vm(static_cast<Fd&&>(fd), static_cast<std::size_t>(*size));
+        return Vm(static_cast<Fd&&>(fd), static_cast<std::size_t>(size));
     }
 
 private:

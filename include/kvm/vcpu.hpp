@@ -66,7 +66,7 @@ public:
         if (result < 0) [[unlikely]] {
             const int error = static_cast<int>(-result);
             if (!detail::is_exit(page, error)) {
-                return fail(op::run.name, error);
+                return Result<Exit>(std::unexpect, op::run.name, error);
             }
         }
         return Exit(page);

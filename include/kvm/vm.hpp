@@ -26,11 +26,12 @@ public:
     /// A vCPU. KVM_CREATE_VCPU. Errors: EEXIST (the id is taken), EINVAL (beyond cap::max_vcpu_id),
     /// ENOMEM, EMFILE.
     Result<Vcpu> create_vcpu(VcpuId id) const {
-        const auto fd = call(fd_, op::create_vcpu, static_cast<u32>(id));
-        if (!fd) [[unlikely]] {
-            return fail(op::create_vcpu.name, fd.error().code, static_cast<u32>(id));
+        const long fd = detail::raw_ioctl(fd_, op::create_vcpu.request, static_cast<u32>(id));
+        if (fd < 0) [[unlikely]] {
+            return Result<Vcpu>(std::unexpect, op::create_vcpu.name, static_cast<int>(-fd),
+                                static_cast<u32>(id));
         }
-        return Vcpu::adopt(Fd(*fd), vcpu_mmap_size_);
+        return Vcpu::adopt(Fd(static_cast<int>(fd)), vcpu_mmap_size_);
     }
 
     /// Gives the guest `memory` at `address`. The memory is borrowed: it must stay mapped until
@@ -41,18 +42,20 @@ public:
     /// EINVAL (alignment, or a slot beyond cap::nr_memslots), ENOMEM.
     Result<Memslot> add_memory(Slot slot, Gpa address, std::span<std::byte> memory,
                                Flags<MemFlag> flags = {}) const {
-        if (const auto taken = slots_.take(op::set_user_memory_region.name, slot); !taken)
-            [[unlikely]] {
-            return std::unexpected(taken.error());
-        }
-        const auto done =
-            set_user_memory_region({static_cast<u32>(slot), flags.bits(), address.value(),
-                                    memory.size(), reinterpret_cast<u64>(memory.data())});
-        if (!done) [[unlikely]] {
+        constexpr auto op = op::set_user_memory_region;
+        long answer = -slots_.take(slot);
+        if (answer == 0) [[likely]] {
+            const UserspaceMemoryRegion region{static_cast<u32>(slot), flags.bits(),
+                                               address.value(), memory.size(),
+                                               reinterpret_cast<u64>(memory.data())};
+            answer = detail::raw_ioctl(fd_, op.request, &region);
+            if (answer >= 0) [[likely]] {
+                return Memslot(slots_.vm(), slot, address, memory, flags);
+            }
             slots_.drop(slot);
-            return std::unexpected(done.error());
         }
-        return Memslot(slots_.vm(), slot, address, memory, flags);
+        return Result<Memslot>(std::unexpect, op.name, static_cast<int>(-answer),
+                               static_cast<u32>(slot));
     }
     /// Changes a slot's flags: starts or ends dirty logging. KVM_SET_USER_MEMORY_REGION. Errors,
     /// with the slot as `detail`: EINVAL (MemFlag::readonly changes: remove the slot and add it
@@ -69,20 +72,16 @@ public:
     /// token. A size of 0 removes the slot.
     /// KVM_SET_USER_MEMORY_REGION. Errors, with the slot as `detail`: see add_memory().
     Result<void> set_user_memory_region(const UserspaceMemoryRegion& region) const {
-        const auto done = call(fd_, op::set_user_memory_region, region);
-        if (!done) [[unlikely]] {
-            return fail(op::set_user_memory_region.name, done.error().code, region.slot);
-        }
-        return {};
+        constexpr auto op = op::set_user_memory_region;
+        return detail::answer<void>(op.name, detail::raw_ioctl(fd_, op.request, &region),
+                                    region.slot);
     }
     /// The ioctl with guest_memfd. KVM_SET_USER_MEMORY_REGION2. Needs cap::user_memory2. Since 6.8.
     /// Errors, with the slot as `detail`: see add_memory().
     Result<void> set_user_memory_region2(const UserspaceMemoryRegion2& region) const {
-        const auto done = call(fd_, op::set_user_memory_region2, region);
-        if (!done) [[unlikely]] {
-            return fail(op::set_user_memory_region2.name, done.error().code, region.slot);
-        }
-        return {};
+        constexpr auto op = op::set_user_memory_region2;
+        return detail::answer<void>(op.name, detail::raw_ioctl(fd_, op.request, &region),
+                                    region.slot);
     }
 
     /// One bit for each page that was written since the last call, and the log starts anew (unless
@@ -99,10 +98,7 @@ public:
     /// Protects the pages anew that every DirtyRing of the VM has harvested; how many. Read the
     /// pages after it. KVM_RESET_DIRTY_RINGS. Needs cap::dirty_log_ring or
     /// cap::dirty_log_ring_acq_rel. Since 5.11. Errors: EINVAL (not enabled).
-    Result<u32> reset_dirty_rings() const {
-        const auto pages = call(fd_, op::reset_dirty_rings);
-        return pages ? Result<u32>(static_cast<u32>(*pages)) : std::unexpected(pages.error());
-    }
+    Result<u32> reset_dirty_rings() const { return call(fd_, op::reset_dirty_rings); }
 
     /// Memory of `size` bytes, page-aligned, that belongs to this VM. KVM_CREATE_GUEST_MEMFD. Needs
     /// cap::guest_memfd. Since 6.8. Errors: EINVAL (size, or a flag that cap::guest_memfd_flags
@@ -154,8 +150,11 @@ public:
     /// Sends a message-signalled interrupt; true if a vCPU got it, false if it is blocked.
     /// KVM_SIGNAL_MSI. Needs cap::signal_msi. Errors: EINVAL (no irqchip, or a flag).
     Result<bool> signal_msi(const Msi& msi) const {
-        const auto delivered = call(fd_, op::signal_msi, msi);
-        return delivered ? Result<bool>(*delivered > 0) : std::unexpected(delivered.error());
+        const long vcpus = detail::raw_ioctl(fd_, op::signal_msi.request, &msi);
+        if (vcpus < 0) [[unlikely]] {
+            return fail(op::signal_msi.name, static_cast<int>(-vcpus));
+        }
+        return vcpus > 0;
     }
 
     /// Each write to `event` pulses the GSI. KVM_IRQFD. Needs cap::irqfd and an irqchip.
@@ -222,6 +221,13 @@ public:
     std::size_t vcpu_mmap_size() const { return vcpu_mmap_size_; }
 
 private:
+    /// Whether the token is this VM's: good until its slot is removed.
+    bool owns(const Memslot& slot) const { return slot.vm_ == slots_.vm() && slot.vm_ != 0; }
+    Result<void> set_region(const Memslot& slot, const UserspaceMemoryRegion& region) const {
+        constexpr auto op = op::set_user_memory_region;
+        const long answer = owns(slot) ? detail::raw_ioctl(fd_, op.request, &region) : -EBADF;
+        return detail::answer<void>(op.name, answer, region.slot);
+    }
     Result<void> irqfd(const Irqfd& irqfd) const { return call(fd_, op::irqfd, irqfd); }
     Result<void> ioeventfd(FdRef event, IoAddress address, Datamatch match,
                            Flags<IoeventfdFlag> flags) const;

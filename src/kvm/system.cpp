@@ -26,14 +26,12 @@ Result<Kvm> Kvm::adopt(Fd fd) {
 }
 
 Result<bool> detail::has_device_attr(FdRef fd, u32 group, u64 attr) {
-    const auto has = call(fd, op::has_device_attr, DeviceAttr{0, group, attr, 0});
-    if (has) {
-        return true;
+    const DeviceAttr argument{0, group, attr, 0};
+    const long answer = raw_ioctl(fd, op::has_device_attr.request, &argument);
+    if (answer < 0 && answer != -ENXIO) {
+        return fail(op::has_device_attr.name, static_cast<int>(-answer));
     }
-    if (has.error().code == ENXIO) {
-        return false;
-    }
-    return std::unexpected(has.error());
+    return answer == 0;
 }
 
 }  // namespace kvm

@@ -7,14 +7,6 @@ namespace kvm {
 
 namespace {
 
-/// A token is good for one VM, and until its slot is removed.
-Result<void> check_slot(const char* what, u64 vm, u64 owner, const Memslot& slot) {
-    if (owner != vm || owner == 0) {
-        return fail(what, EBADF, static_cast<u32>(slot.slot()));
-    }
-    return {};
-}
-
 UserspaceMemoryRegion region_of(const Memslot& slot, Gpa address, Flags<MemFlag> flags) {
     return {static_cast<u32>(slot.slot()), flags.bits(), address.value(), slot.memory().size(),
             reinterpret_cast<u64>(slot.memory().data())};
@@ -37,13 +29,13 @@ detail::SlotSet::Block* detail::SlotSet::find(u32 first) const {
     return block;
 }
 
-Result<void> detail::SlotSet::take_more(const char* what, u32 slot) {
+int detail::SlotSet::take_more(u32 slot) {
     const u32 first = slot / 512 * 512;
     Block* block = find(first);
     if (!block) {
         block = new (std::nothrow) Block{first, nullptr, {}};
         if (!block) {
-            return fail(what, ENOMEM, slot);
+            return ENOMEM;
         }
         block->next = __atomic_load_n(&more_, __ATOMIC_ACQUIRE);
         while (!__atomic_compare_exchange_n(&more_, &block->next, block, false, __ATOMIC_ACQ_REL,
@@ -56,19 +48,14 @@ Result<void> detail::SlotSet::take_more(const char* what, u32 slot) {
         }
     }
     const u64 bit = u64(1) << slot % 64;
-    if (__atomic_fetch_or(&block->words[slot % 512 / 64], bit, __ATOMIC_RELAXED) & bit) {
-        return fail(what, EEXIST, slot);
-    }
-    return {};
+    return __atomic_fetch_or(&block->words[slot % 512 / 64], bit, __ATOMIC_RELAXED) & bit ? EEXIST
+                                                                                          : 0;
 }
 
-void detail::SlotSet::drop(Slot slot) {
-    const u32 n = static_cast<u32>(slot);
-    const u64 bit = u64(1) << n % 64;
-    if (n < 64) {
-        __atomic_fetch_and(&low_, ~bit, __ATOMIC_RELAXED);
-    } else if (Block* block = find(n / 512 * 512)) {
-        __atomic_fetch_and(&block->words[n % 512 / 64], ~bit, __ATOMIC_RELAXED);
+void detail::SlotSet::drop_more(u32 slot) {
+    if (Block* block = find(slot / 512 * 512)) {
+        const u64 bit = u64(1) << slot % 64;
+        __atomic_fetch_and(&block->words[slot % 512 / 64], ~bit, __ATOMIC_RELAXED);
     }
 }
 
@@ -92,10 +79,7 @@ void detail::SlotSet::free_more() {
 }
 
 Result<void> Vm::set_memory_flags(Memslot& slot, Flags<MemFlag> flags) const {
-    auto done = check_slot(op::set_user_memory_region.name, slots_.vm(), slot.vm_, slot);
-    if (done) {
-        done = set_user_memory_region(region_of(slot, slot.address(), flags));
-    }
+    const auto done = set_region(slot, region_of(slot, slot.address(), flags));
     if (done) {
         slot.flags_ = flags;
     }
@@ -103,10 +87,7 @@ Result<void> Vm::set_memory_flags(Memslot& slot, Flags<MemFlag> flags) const {
 }
 
 Result<void> Vm::move_memory(Memslot& slot, Gpa address) const {
-    auto done = check_slot(op::set_user_memory_region.name, slots_.vm(), slot.vm_, slot);
-    if (done) {
-        done = set_user_memory_region(region_of(slot, address, slot.flags()));
-    }
+    const auto done = set_region(slot, region_of(slot, address, slot.flags()));
     if (done) {
         slot.address_ = address;
     }
@@ -114,11 +95,8 @@ Result<void> Vm::move_memory(Memslot& slot, Gpa address) const {
 }
 
 Result<void> Vm::remove_memory(Memslot&& slot) const {
-    auto done = check_slot(op::set_user_memory_region.name, slots_.vm(), slot.vm_, slot);
-    if (done) {
-        done = set_user_memory_region(
-            {static_cast<u32>(slot.slot()), 0, slot.address().value(), 0, 0});
-    }
+    const auto done =
+        set_region(slot, {static_cast<u32>(slot.slot()), 0, slot.address().value(), 0, 0});
     if (done) {
         slot.vm_ = 0;
         slots_.drop(slot.slot());
@@ -128,27 +106,24 @@ Result<void> Vm::remove_memory(Memslot&& slot) const {
 
 Result<void> Vm::dirty_log(const Memslot& slot, std::span<u64> bitmap) const {
     const u32 id = static_cast<u32>(slot.slot());
-    if (auto good = check_slot(op::get_dirty_log.name, slots_.vm(), slot.vm_, slot); !good) {
-        return good;
-    }
-    if (bitmap.size() < slot.bitmap_words()) {
-        return fail(op::get_dirty_log.name, EMSGSIZE, id);
-    }
-    return call(fd_, op::get_dirty_log, DirtyLog{id, 0, bitmap.data()});
+    const DirtyLog argument{id, 0, bitmap.data()};
+    const long answer = !owns(slot) ? -EBADF
+                        : bitmap.size() < slot.bitmap_words()
+                            ? -EMSGSIZE
+                            : detail::raw_ioctl(fd_, op::get_dirty_log.request, &argument);
+    return detail::answer<void>(op::get_dirty_log.name, answer, id);
 }
 
 Result<void> Vm::clear_dirty_log(const Memslot& slot, u64 first_page, u32 pages,
                                  std::span<const u64> bitmap) const {
     const u32 id = static_cast<u32>(slot.slot());
-    if (auto good = check_slot(op::clear_dirty_log.name, slots_.vm(), slot.vm_, slot); !good) {
-        return good;
-    }
-    if (bitmap.size() < (u64(pages) + 63) / 64) {
-        return fail(op::clear_dirty_log.name, EMSGSIZE, id);
-    }
     // The kernel only reads the bitmap.
     ClearDirtyLog argument{id, pages, first_page, const_cast<u64*>(bitmap.data())};
-    return call(fd_, op::clear_dirty_log, argument);
+    const long answer = !owns(slot) ? -EBADF
+                        : bitmap.size() < (u64(pages) + 63) / 64
+                            ? -EMSGSIZE
+                            : detail::raw_ioctl(fd_, op::clear_dirty_log.request, &argument);
+    return detail::answer<void>(op::clear_dirty_log.name, answer, id);
 }
 
 Result<GuestMemfd> Vm::create_guest_memfd(u64 size, Flags<GuestMemfdFlag> flags) const {
@@ -162,8 +137,8 @@ Result<GuestMemfd> Vm::create_guest_memfd(u64 size, Flags<GuestMemfdFlag> flags)
 Result<Memslot> Vm::add_memory(Slot slot, Gpa address, std::span<std::byte> memory,
                                const GuestMemfd& private_memory, u64 offset,
                                Flags<MemFlag> flags) const {
-    if (const auto taken = slots_.take(op::set_user_memory_region2.name, slot); !taken) {
-        return std::unexpected(taken.error());
+    if (const int taken = slots_.take(slot)) {
+        return fail(op::set_user_memory_region2.name, taken, static_cast<u32>(slot));
     }
     flags |= MemFlag::guest_memfd;
     const auto done = set_user_memory_region2({static_cast<u32>(slot),
@@ -194,36 +169,36 @@ Result<void> Vm::ioeventfd(FdRef event, IoAddress address, Datamatch match,
                            Flags<IoeventfdFlag> flags) const {
     const u32 n = match.length_;
     if (match.kind_ != Datamatch::Kind::any && n != 1 && n != 2 && n != 4 && n != 8) {
-        return fail(op::ioeventfd.name, EINVAL, n);
+        return Result<void>(std::unexpect, op::ioeventfd.name, EINVAL, n);
     }
+    u32 bits = flags.bits();
     if (address.is_port()) {
-        flags |= IoeventfdFlag::pio;
+        bits |= static_cast<u32>(IoeventfdFlag::pio);
     }
     if (match.kind_ == Datamatch::Kind::value) {
-        flags |= IoeventfdFlag::datamatch;
+        bits |= static_cast<u32>(IoeventfdFlag::datamatch);
     }
     return call(fd_, op::ioeventfd,
-                Ioeventfd{match.value_, address.value(), n, event.number(), flags.bits(), {}});
+                Ioeventfd{match.value_, address.value(), n, event.number(), bits, {}});
 }
 
 Result<Device> Vm::create_device(DeviceType type) const {
     CreateDevice argument{type, 0, 0};
-    if (auto done = call(fd_, op::create_device, argument); !done) {
-        return fail(op::create_device.name, done.error().code, static_cast<u32>(type));
+    const long answer = detail::raw_ioctl(fd_, op::create_device.request, &argument);
+    if (answer < 0) {
+        return Result<Device>(std::unexpect, op::create_device.name, static_cast<int>(-answer),
+                              static_cast<u32>(type));
     }
     return Device(Fd(static_cast<int>(argument.fd)));
 }
 
 Result<bool> Vm::has_device(DeviceType type) const {
     CreateDevice argument{type, 0, 1};
-    const auto done = call(fd_, op::create_device, argument);
-    if (done) {
-        return true;
+    const long answer = detail::raw_ioctl(fd_, op::create_device.request, &argument);
+    if (answer < 0 && answer != -ENODEV) {
+        return Result<bool>(std::unexpect, op::create_device.name, static_cast<int>(-answer));
     }
-    if (done.error().code == ENODEV) {
-        return false;
-    }
-    return std::unexpected(done.error());
+    return answer >= 0;
 }
 
 }  // namespace kvm

@@ -132,10 +132,7 @@ public:
     }
 
     /// The guest's TSC frequency in kHz. KVM_GET_TSC_KHZ. Needs cap::get_tsc_khz.
-    Result<u32> tsc_khz() const {
-        const auto khz = call(fd_, op::x86_64::get_tsc_khz);
-        return khz ? Result<u32>(static_cast<u32>(*khz)) : std::unexpected(khz.error());
-    }
+    Result<u32> tsc_khz() const { return call(fd_, op::x86_64::get_tsc_khz); }
     /// KVM_SET_TSC_KHZ. Needs cap::tsc_control. Errors: EINVAL (beyond what the host can scale).
     Result<void> set_tsc_khz(u32 khz) { return call(fd_, op::x86_64::set_tsc_khz, khz); }
 
@@ -143,9 +140,7 @@ public:
     Result<Translation> translate(Gva address) const {
         Result<Translation> translation(std::in_place);
         translation->linear_address = address.value();
-        if (auto done = call(fd_, op::x86_64::translate, *translation); !done) [[unlikely]] {
-            translation = std::unexpected(done.error());
-        }
+        kvm::detail::call_into(fd_, op::x86_64::translate, translation);
         return translation;
     }
 

@@ -37,9 +37,7 @@ public:
     Result<Irqchip> irqchip(IrqchipId id) const {
         Result<Irqchip> chip(std::in_place);
         chip->chip_id = id;
-        if (auto done = call(fd_, op::x86_64::get_irqchip, *chip); !done) [[unlikely]] {
-            chip = std::unexpected(done.error());
-        }
+        kvm::detail::call_into(fd_, op::x86_64::get_irqchip, chip);
         return chip;
     }
     /// KVM_SET_IRQCHIP. Errors: ENXIO without create_irqchip(), EINVAL (no such chip).
@@ -82,7 +80,7 @@ public:
     }
 
     /// How many pages of shadow page tables the VM may have. KVM_GET_NR_MMU_PAGES.
-    Result<u64> nr_mmu_pages() const;
+    Result<u64> nr_mmu_pages() const { return call(fd_, op::x86_64::get_nr_mmu_pages); }
     /// Limits them. KVM_SET_NR_MMU_PAGES. Needs cap::mmu_shadow_cache_control. Errors: EINVAL (<
     /// 20).
     Result<void> set_nr_mmu_pages(u64 pages) const {
@@ -153,10 +151,7 @@ public:
     }
 
     /// The TSC frequency that new vCPUs get, in kHz. KVM_GET_TSC_KHZ. Needs cap::vm_tsc_control.
-    Result<u32> tsc_khz() const {
-        const auto khz = call(fd_, op::x86_64::get_tsc_khz);
-        return khz ? Result<u32>(static_cast<u32>(*khz)) : std::unexpected(khz.error());
-    }
+    Result<u32> tsc_khz() const { return call(fd_, op::x86_64::get_tsc_khz); }
     /// KVM_SET_TSC_KHZ. Needs cap::vm_tsc_control. Errors: EINVAL once there is a vCPU.
     Result<void> set_tsc_khz(u32 khz) const { return call(fd_, op::x86_64::set_tsc_khz, khz); }
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <kvm/vcpu.hpp>
 #include <kvm/x86_64/system.hpp>
 
@@ -25,16 +26,16 @@ Result<void> by_portions(FdRef fd, const Op& op, std::span<Entry> entries, After
         const std::size_t n = std::min(entries.size() - done, Portion::most);
         Portion portion;
         portion.header = {static_cast<u32>(n), 0};
-        std::copy_n(entries.data() + done, n, portion.entries);
-        const auto count = call(fd, op, portion.header);
-        if (!count) {
-            return fail(op.name, count.error().code, static_cast<u32>(done));
+        std::memcpy(portion.entries, entries.data() + done, n * sizeof(MsrEntry));
+        const long count = kvm::detail::raw_ioctl(fd, op.request, &portion);
+        if (count < 0) {
+            return kvm::detail::answer<void>(op.name, count, static_cast<u32>(done));
         }
-        const auto good = std::min(static_cast<std::size_t>(*count), n);
+        const std::size_t good = std::min(static_cast<std::size_t>(count), n);
         after(done, good, portion);
         done += good;
         if (good < n) {
-            return fail(op.name, EINVAL, static_cast<u32>(done));
+            return kvm::detail::answer<void>(op.name, -EINVAL, static_cast<u32>(done));
         }
     }
     return {};
@@ -73,7 +74,8 @@ namespace kvm::detail {
 Result<void> get_msrs(FdRef fd, std::span<x86_64::MsrEntry> entries) {
     return x86_64::by_portions(fd, op::x86_64::get_msrs, entries,
                                [&](std::size_t at, std::size_t n, const x86_64::Portion& portion) {
-                                   std::copy_n(portion.entries, n, entries.data() + at);
+                                   std::memcpy(entries.data() + at, portion.entries,
+                                               n * sizeof(MsrEntry));
                                });
 }
 

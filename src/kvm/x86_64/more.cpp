@@ -6,18 +6,8 @@ namespace kvm::x86_64 {
 
 Result<PitState> VmOps::pit() const {
     Result<PitState> state(std::in_place);
-    if (auto done = call(fd_, op::x86_64::get_pit, *state); !done) {
-        state = std::unexpected(done.error());
-    }
+    kvm::detail::call_into(fd_, op::x86_64::get_pit, state);
     return state;
-}
-
-Result<u64> VmOps::nr_mmu_pages() const {
-    const auto pages = call(fd_, op::x86_64::get_nr_mmu_pages);
-    if (!pages) {
-        return std::unexpected(pages.error());
-    }
-    return static_cast<u64>(*pages);
 }
 
 Result<void> VmOps::set_msr_filter(MsrFilterDefault otherwise,
@@ -41,18 +31,14 @@ Result<void> VmOps::set_msr_filter(MsrFilterDefault otherwise,
 Result<XenHvmAttr> VmOps::xen_hvm_attr(XenAttrType type) const {
     Result<XenHvmAttr> attr(std::in_place);
     attr->type = type;
-    if (auto done = call(fd_, op::x86_64::xen_hvm_get_attr, *attr); !done) {
-        attr = std::unexpected(done.error());
-    }
+    kvm::detail::call_into(fd_, op::x86_64::xen_hvm_get_attr, attr);
     return attr;
 }
 
 Result<XenVcpuAttr> VcpuOps::xen_vcpu_attr(XenVcpuAttrType type) const {
     Result<XenVcpuAttr> attr(std::in_place);
     attr->type = type;
-    if (auto done = call(fd_, op::x86_64::xen_vcpu_get_attr, *attr); !done) {
-        attr = std::unexpected(done.error());
-    }
+    kvm::detail::call_into(fd_, op::x86_64::xen_vcpu_get_attr, attr);
     return attr;
 }
 
@@ -80,7 +66,7 @@ NestedStateBlob& NestedStateBlob::operator=(NestedStateBlob&& other) noexcept {
 }
 
 Result<NestedStateBlob> VcpuOps::nested_state() const {
-    constexpr std::size_t vmcs12_and_shadow = 2 * 4096;
+    constexpr std::size_t vmcs12_and_shadow = std::size_t{2} * 4096;
     std::size_t bytes = sizeof(NestedState) + vmcs12_and_shadow;
     for (int tries = 0;; ++tries) {
         auto blob = NestedStateBlob::with_size(bytes);

@@ -6,6 +6,15 @@ namespace kvm::x86_64 {
 
 namespace {
 
+/// KVM_GET_MSRS's and KVM_SET_MSRS's argument for one.
+struct OneMsr {
+    Msrs header;
+    MsrEntry entry;
+};
+
+/// The errno of an answer that is not 1: 0 means that the MSR was refused.
+constexpr int msr_error(long count) { return count < 0 ? static_cast<int>(-count) : EINVAL; }
+
 /// How many bytes the kernel reads and writes for the XSAVE area of `vm`'s vCPUs now.
 Result<std::size_t> xsave_size(const VmOps& vm) {
     const auto size = vm.check(cap::xsave2);
@@ -38,12 +47,14 @@ Xsave2& Xsave2::operator=(Xsave2&& other) noexcept {
 }
 
 Result<void> VcpuOps::set_xsave(const VmOps& vm, const Xsave& xsave) {
-    const auto size = xsave_size(vm);
-    if (!size) {
-        return std::unexpected(size.error());
+    const long size =
+        kvm::detail::raw_ioctl(vm.fd(), op::check_extension.request, cap::xsave2.number);
+    if (size < 0) {
+        return kvm::detail::answer<void>(op::check_extension.name, size);
     }
-    if (*size > sizeof xsave) {
-        return fail(op::x86_64::set_xsave.name, EMSGSIZE, static_cast<u32>(*size));
+    if (size > static_cast<long>(sizeof xsave)) {
+        return Result<void>(std::unexpect, op::x86_64::set_xsave.name, EMSGSIZE,
+                            static_cast<u32>(size));
     }
     return call(fd_, op::x86_64::set_xsave, xsave);
 }
@@ -75,17 +86,19 @@ Result<void> VcpuOps::set_xsave2(const VmOps& vm, const Xsave2& xsave) {
 }
 
 Result<u64> VcpuOps::msr(u32 index) const {
-    MsrEntry entry{index, 0, 0};
-    if (auto done = detail::get_msrs(fd_, {&entry, 1}); !done) {
-        return fail(done.error().what, done.error().code, index);
+    OneMsr one{{1, 0}, {index, 0, 0}};
+    const long count = kvm::detail::raw_ioctl(fd_, op::x86_64::get_msrs.request, &one);
+    if (count != 1) {
+        return Result<u64>(std::unexpect, op::x86_64::get_msrs.name, msr_error(count), index);
     }
-    return entry.data;
+    return one.entry.data;
 }
 
 Result<void> VcpuOps::set_msr(u32 index, u64 value) {
-    const MsrEntry entry{index, 0, value};
-    if (auto done = detail::set_msrs(fd_, {&entry, 1}); !done) {
-        return fail(done.error().what, done.error().code, index);
+    const OneMsr one{{1, 0}, {index, 0, value}};
+    const long count = kvm::detail::raw_ioctl(fd_, op::x86_64::set_msrs.request, &one);
+    if (count != 1) {
+        return Result<void>(std::unexpect, op::x86_64::set_msrs.name, msr_error(count), index);
     }
     return {};
 }
