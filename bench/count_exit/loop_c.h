@@ -16,8 +16,8 @@ long LOOP(const struct c_vcpu* vcpu, long exits) {
             if (error == EINTR || error == EAGAIN) {
                 __atomic_exchange_n(&run->immediate_exit, 0, __ATOMIC_ACQ_REL);
                 run->exit_reason = KVM_EXIT_INTR;
-            } else if (run->exit_reason != exit_memory_fault ||
-                       (error != EFAULT && error != EHWPOISON)) {
+            } else if ((error != EFAULT && error != EHWPOISON) ||
+                       run->exit_reason != exit_memory_fault) {
                 return -1;
             }
         }
