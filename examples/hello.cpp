@@ -17,21 +17,23 @@ constexpr unsigned char code[] = {
     0xf4,              // hlt
 };
 
-// [readme]
 alignas(4096) std::byte memory[0x4000];
 
-int run_guest(const kvm::Kvm& kvm) {
-    const kvm::Vm vm = must(kvm.create_vm());
-    must(vm.add_memory(kvm::Slot(0), kvm::Gpa(0x1000), memory));
-    kvm::Vcpu vcpu = must(vm.create_vcpu(kvm::VcpuId(0)));
-    std::memcpy(memory, code, sizeof code);
-
+void start_in_real_mode(kvm::Vcpu& vcpu) {
     kvm::Sregs sregs = must(vcpu.sregs());
     sregs.cs.base = sregs.cs.selector = 0;
     must(vcpu.set_sregs(sregs));
     kvm::Regs regs{};
     regs.rax = 2, regs.rbx = 3, regs.rip = 0x1000, regs.rflags = 2;
     must(vcpu.set_regs(regs));
+}
+
+int run_guest(const kvm::Kvm& kvm) {
+    std::memcpy(memory, code, sizeof code);
+    const kvm::Vm vm = must(kvm.create_vm());
+    must(vm.add_memory(kvm::Slot(0), kvm::Gpa(0x1000), memory));
+    kvm::Vcpu vcpu = must(vm.create_vcpu(kvm::VcpuId(0)));
+    start_in_real_mode(vcpu);
 
     for (;;) {
         const kvm::Exit exit = must(vcpu.run());
@@ -44,7 +46,6 @@ int run_guest(const kvm::Kvm& kvm) {
         }
     }
 }
-// [readme]
 
 int main() try {
     const auto kvm = kvm::Kvm::open();
