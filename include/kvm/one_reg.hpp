@@ -36,9 +36,7 @@ private:
 };
 
 /// How many bytes the register `id` has: KVM_REG_SIZE.
-constexpr std::size_t reg_size(u64 id) {
-    return std::size_t(1) << (id >> 52 & 15);
-}
+constexpr std::size_t reg_size(u64 id) { return std::size_t(1) << (id >> 52 & 15); }
 
 /// KVM_REG_SIZE_*, for composing ids.
 inline constexpr u64 reg_size_u8 = 0;

@@ -16,22 +16,22 @@ enum class StatsBase : u32 { pow10 = 0, pow2 = 1 };
 
 /// One statistic: what it is called and how to read its values.
 struct StatsDesc {
-    const char* name;   // as long as the Stats lives
+    const char* name;  // as long as the Stats lives
     StatsType type;
     StatsUnit unit;
     StatsBase base;
     int exponent;
-    u32 size;           // how many values: the buckets of a histogram, else 1
-    u32 bucket_size;    // of a linear histogram, in the value's unit
-    u32 offset;         // bytes into the data block, checked
+    u32 size;         // how many values: the buckets of a histogram, else 1
+    u32 bucket_size;  // of a linear histogram, in the value's unit
+    u32 offset;       // bytes into the data block, checked
 };
 
-/// A VM's or vCPU's statistics: Vm::stats(), Vcpu::stats(). The kernel describes them, so nothing here
-/// knows their names beforehand. Move-only. KVM_GET_STATS_FD.
+/// A VM's or vCPU's statistics: Vm::stats(), Vcpu::stats(). The kernel describes them, so nothing
+/// here knows their names beforehand. Move-only. KVM_GET_STATS_FD.
 class Stats {
 public:
-    /// Reads and checks the descriptors behind `fd`. Errors: EPROTO (they contradict each other), ENOMEM,
-    /// EIO (cut short).
+    /// Reads and checks the descriptors behind `fd`. Errors: EPROTO (they contradict each other),
+    /// ENOMEM, EIO (cut short).
     static Result<Stats> open(Fd fd);
 
     Stats(Stats&& other) noexcept;
@@ -57,7 +57,7 @@ private:
     void swap(Stats& other) noexcept;
 
     Fd fd_;
-    char* id_ = nullptr;       // the id, then the names
+    char* id_ = nullptr;  // the id, then the names
     StatsDesc* descs_ = nullptr;
     std::size_t count_ = 0;
     u64* data_ = nullptr;

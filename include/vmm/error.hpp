@@ -6,10 +6,12 @@
 #include <string>
 #include <utility>
 
-/// The toolkit's errors are for people: one line that names the file, option or device and the cause.
+/// The toolkit's errors are for people: one line that names the file, option or device and the
+/// cause.
 namespace vmm {
 
-/// Why something failed, as one line without a full stop, and the errno behind it (0 if there is none).
+/// Why something failed, as one line without a full stop, and the errno behind it (0 if there is
+/// none).
 struct Error {
     std::string message;
     int code = 0;

@@ -69,7 +69,8 @@ Result<void> Stats::load() {
     }
     const std::size_t name = header.name_size;
     id_ = static_cast<char*>(std::calloc(header.num_desc + std::size_t(1), name));
-    descs_ = static_cast<StatsDesc*>(std::calloc(header.num_desc + std::size_t(1), sizeof(StatsDesc)));
+    descs_ =
+        static_cast<StatsDesc*>(std::calloc(header.num_desc + std::size_t(1), sizeof(StatsDesc)));
     if (!id_ || !descs_) {
         return fail(what, ENOMEM);
     }
@@ -106,9 +107,7 @@ Result<void> Stats::load() {
     return data_ ? Result<void>() : fail(what, ENOMEM);
 }
 
-Result<void> Stats::update() {
-    return read_at(fd_, data_, words_ * sizeof(u64), data_offset_);
-}
+Result<void> Stats::update() { return read_at(fd_, data_, words_ * sizeof(u64), data_offset_); }
 
 const StatsDesc* Stats::find(const char* name) const {
     for (const auto& desc : descriptors()) {
@@ -129,9 +128,7 @@ void Stats::swap(Stats& other) noexcept {
     std::swap(data_offset_, other.data_offset_);
 }
 
-Stats::Stats(Stats&& other) noexcept : fd_(-1) {
-    swap(other);
-}
+Stats::Stats(Stats&& other) noexcept : fd_(-1) { swap(other); }
 
 Stats& Stats::operator=(Stats&& other) noexcept {
     swap(other);

@@ -9,10 +9,10 @@ namespace kvm::op::aarch64 {
 
 using namespace kvm::aarch64;
 // Names that the host's own architecture may have too:
-using kvm::aarch64::GuestDebug;
-using kvm::aarch64::VcpuEvents;
 using abi::ior;
 using abi::iow;
+using kvm::aarch64::GuestDebug;
+using kvm::aarch64::VcpuEvents;
 
 // of a VM
 inline constexpr auto set_device_addr = iow<DeviceAddr>(0xab, "KVM_ARM_SET_DEVICE_ADDR");

@@ -9,8 +9,8 @@ namespace kvm::op::riscv64 {
 
 using namespace kvm::riscv64;
 // Names that the host's own architecture may have too:
-using kvm::riscv64::GuestDebug;
 using abi::iow;
+using kvm::riscv64::GuestDebug;
 
 // of a vCPU
 inline constexpr auto interrupt = iow<kvm::Interrupt>(0x86, "KVM_INTERRUPT");
