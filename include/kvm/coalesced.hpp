@@ -6,12 +6,13 @@
 namespace kvm {
 
 /// The queue of writes that Vm::register_coalesced_mmio() keeps from exiting. There is one to a VM,
-/// filled by all its vCPUs; make one object and use it from one thread. The kernel stops queueing
-/// (and exits) when it is full.
+/// filled by all its vCPUs, so one object at a time may have it; use that from one thread at a
+/// time. The kernel stops queueing (and exits) when it is full. Move-only.
 class CoalescedRing {
 public:
     /// Maps the ring of the VM that `vcpu` belongs to. `page` is the value of cap::coalesced_mmio,
-    /// never 0. Errors: EINVAL (`page` is 0 or beyond the vCPU's mapping), ENOMEM.
+    /// never 0. Errors: EINVAL (`page` is 0 or beyond the vCPU's mapping), EBUSY (a CoalescedRing
+    /// of this VM is alive, through whichever vCPU it was mapped), ENOMEM.
     static Result<CoalescedRing> map(const Vcpu& vcpu, int page);
 
     CoalescedRing(CoalescedRing&& other) noexcept : ring_(other.ring_) { other.ring_ = nullptr; }

@@ -6,17 +6,18 @@
 
 namespace kvm {
 
-/// The pages that one vCPU wrote to, in the order in which it did: the dirty ring, which takes the dirty
-/// bitmap's place. `vm.enable(cap::dirty_log_ring, bytes)` (on aarch64 cap::dirty_log_ring_acq_rel)
-/// before the vCPUs, then one ring to a vCPU.
+/// The pages that one vCPU wrote to, in the order in which it did: the dirty ring, which takes the
+/// dirty bitmap's place. `vm.enable(cap::dirty_log_ring, bytes)` (on aarch64
+/// cap::dirty_log_ring_acq_rel) before the vCPUs, then one ring to a vCPU.
 ///
-/// harvest() takes entries and marks them, Vm::reset_dirty_rings() protects their pages anew: harvest
-/// all rings, then reset, then read the pages' contents. A full ring ends run() with
+/// harvest() takes entries and marks them, Vm::reset_dirty_rings() protects their pages anew:
+/// harvest all rings, then reset, then read the pages' contents. A full ring ends run() with
 /// exit::DirtyRingFull. One thread at a time may use a ring; it may be another than the vCPU's.
 class DirtyRing {
 public:
     /// Maps the ring of `vcpu`, `bytes` long: what the capability was enabled with, a power of two.
-    /// Errors: EINVAL (another size, or the capability is not enabled), ENOMEM.
+    /// Once in the vCPU's life: only one object knows how far it has been harvested. Errors: EINVAL
+    /// (another size, or the capability is not enabled), EBUSY (it was mapped before), ENOMEM.
     static Result<DirtyRing> map(const Vcpu& vcpu, std::size_t bytes);
 
     DirtyRing(DirtyRing&& other) noexcept
@@ -32,8 +33,8 @@ public:
         u64 offset;
     };
 
-    /// Calls `each(Page)` for what has been written since the last call, in order, and returns how many
-    /// there were; the entries wait for Vm::reset_dirty_rings(). No system call.
+    /// Calls `each(Page)` for what has been written since the last call, in order, and returns how
+    /// many there were; the entries wait for Vm::reset_dirty_rings(). No system call.
     template <class Each>
     std::size_t harvest(Each&& each) {
         std::size_t taken = 0;

@@ -40,6 +40,14 @@ Result<DirtyRing> DirtyRing::map(const Vcpu& vcpu, std::size_t bytes) {
     if (!as_long || unmapped < 0) {
         return fail(what, as_long ? static_cast<int>(-unmapped) : EINVAL);
     }
+    // Two would each miss what the other takes, and so would one that begins at the ring's start
+    // when the kernel has gone on. kvm_run's padding keeps it, which every mapping of this vCPU
+    // shares.
+    u8& taken = const_cast<Run&>(vcpu.raw()).padding1[1];
+    if (__atomic_exchange_n(&taken, u8(1), __ATOMIC_RELAXED) != 0) {
+        (void)detail::sys(arch::nr_munmap, ring, bytes);
+        return fail(what, EBUSY);
+    }
     return DirtyRing(reinterpret_cast<DirtyGfn*>(ring), bytes / sizeof(DirtyGfn));
 }
 

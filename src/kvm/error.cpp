@@ -123,6 +123,8 @@ constexpr Cause causes[] = {
      "descriptor is no eventfd"},
     {op::ioeventfd.name, ENOSPC, full_bus},
     {op::ioeventfd.name, EBADF, bad_eventfd},
+    {"mmap(coalesced ring)", EBUSY, "a CoalescedRing of this VM is alive: a VM has one ring"},
+    {"mmap(dirty ring)", EBUSY, "this vCPU's ring was mapped before, and may be mapped once"},
     {op::register_coalesced_mmio.name, ENOSPC, full_bus},
 
     // of a VM: the rest

@@ -121,6 +121,19 @@ TEST_F(DirtyRings, AreAsLongAsTheyWereEnabled) {
     EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), ring_bytes * 2), EINVAL);
 }
 
+TEST_F(DirtyRings, AreMappedOnceSinceTheKernelGoesOnWhereTheLastOneStopped) {
+    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    RingGuest guest(kvm(), ring_bytes);
+    EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), ring_bytes), EBUSY);
+    guest.touch(0, 2);
+    (void)guest.run_to<exit::Hlt>();
+    EXPECT_EQ(guest.harvest(), (std::vector<u64>{0, 1})) << "the owner is undisturbed";
+    {
+        const DirtyRing gone = std::move(guest.ring);
+    }
+    EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), ring_bytes), EBUSY);
+}
+
 TEST_F(DirtyRings, AreNotThereUnlessEnabled) {
     Guest guest(kvm());
     EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), ring_bytes), EINVAL);

@@ -124,5 +124,20 @@ TEST_F(VmCoalesced, TheRingIsMappedFromItsOwnPageOnlyAndMoves) {
     EXPECT_TRUE(first.pop(write));
 }
 
+TEST_F(VmCoalesced, TheRingHasOneOwnerAtATime) {
+    REQUIRE_CAP(kvm(), cap::coalesced_mmio);
+    Guest guest(kvm());
+    const int page = must(guest.vm().check(cap::coalesced_mmio));
+    const Vcpu other = must(guest.vm().create_vcpu(VcpuId(1)));
+    {
+        const CoalescedRing owner = ring(guest);
+        EXPECT_ERRNO(CoalescedRing::map(guest.vcpu(), page), EBUSY);
+        EXPECT_ERRNO(CoalescedRing::map(other, page), EBUSY);
+        Guest elsewhere(kvm());
+        EXPECT_OK(CoalescedRing::map(elsewhere.vcpu(), page)) << "another VM has a ring of its own";
+    }
+    EXPECT_OK(CoalescedRing::map(other, page));
+}
+
 }  // namespace
 }  // namespace kvm::test

@@ -144,6 +144,22 @@ TEST(CoalescedRing, ReadsNothingOutsideItselfWhateverItHolds) {
     }
 }
 
+TEST(CoalescedRing, HasOneOwnerAtATimeWhicheverVcpuItIsMappedThrough) {
+    const Ring ring;
+    auto first = Vcpu::adopt(ring.file.duplicate().value(), 3 * 4096);
+    auto second = Vcpu::adopt(ring.file.duplicate().value(), 3 * 4096);
+    ASSERT_TRUE(first && second);
+    {
+        auto queue = CoalescedRing::map(*first, 2);
+        ASSERT_TRUE(queue);
+        EXPECT_EQ(CoalescedRing::map(*first, 2).error(), (Error{"mmap(coalesced ring)", EBUSY, 0}));
+        EXPECT_EQ(CoalescedRing::map(*second, 2).error().code, EBUSY);
+        auto moved = std::move(*queue);
+        EXPECT_EQ(CoalescedRing::map(*second, 2).error().code, EBUSY) << "it only moved";
+    }
+    EXPECT_TRUE(CoalescedRing::map(*second, 2)) << "the owner is gone";
+}
+
 TEST(CoalescedRing, IsNotMappedFromANonsensicalPage) {
     auto vcpu = Vcpu::adopt(memory_file(3 * 4096), 3 * 4096);
     ASSERT_TRUE(vcpu);

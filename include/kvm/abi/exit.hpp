@@ -281,7 +281,7 @@ struct SnpReqCerts {
 struct Run {                                     // struct kvm_run
     std::uint8_t request_interrupt_window;       //  0, in
     std::uint8_t immediate_exit;                 //  1, in; other threads write it: atomic
-    std::uint8_t padding1[6];                    //  2
+    std::uint8_t padding1[6];                    //  2, the library's: [0] Exit, [1] DirtyRing
     std::uint32_t exit_reason;                   //  8, out
     std::uint8_t ready_for_interrupt_injection;  // 12, out
     std::uint8_t if_flag;                        // 13, out
