@@ -20,8 +20,8 @@ int info(const InfoOptions& options) {
     if (!report.kvm) {
         fmt::print(stderr, "kvmxx info: {}\n", first_failure(vmm::host::examine(report)));
     }
-    const bool printed = options.json ? print(to_json(report)) : print(to_text(report, Style()));
-    return printed && report.kvm ? status_ok : status_error;
+    options.json ? print(to_json(report)) : print(to_text(report, Style()));
+    return report.kvm ? status_ok : status_error;
 }
 
 }  // namespace

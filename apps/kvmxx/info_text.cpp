@@ -45,17 +45,10 @@ std::string first_failure(const std::vector<vmm::host::Finding>& findings) {
     return {};
 }
 
-bool print(const std::string& text) {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-        std::fflush(stdout) == 0) {
-        return true;
-    }
-    fmt::print(stderr, "kvmxx: standard output: {}\n", std::strerror(errno));
-    return false;
-}
+void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-bool print(const nlohmann::ordered_json& json) {
-    return print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+void print(const nlohmann::ordered_json& json) {
+    print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 namespace {

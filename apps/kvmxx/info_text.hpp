@@ -45,8 +45,8 @@ nlohmann::ordered_json to_json(const vmm::host::Report& report);
 /// The report for people, in lines.
 std::string to_text(const vmm::host::Report& report, const Style& style);
 
-/// Writes to standard output. false, with a line on standard error, if that is full or gone.
-bool print(const std::string& text);
-bool print(const nlohmann::ordered_json& json);
+/// Writes to standard output; main() sees to errors.
+void print(const std::string& text);
+void print(const nlohmann::ordered_json& json);
 
 }  // namespace kvmxx

@@ -66,25 +66,27 @@ struct Module {
 
 /// The device file, and this process's standing before it.
 struct DeviceFile {
-    std::string path;
+    std::string path = {};
     int stat_error = 0;  // errno of stat(2); 0: the file is there, and what follows is known
     bool character_device = false;
-    unsigned mode = 0;  // permission bits
+    unsigned major_number = 0, minor_number = 0;  // of a device; KVM's are 10, 232
+    unsigned mode = 0;                            // permission bits
     std::uint32_t owner = 0, group = 0;
-    std::string group_name;        // "" where nobody named it
-    bool on_nodev_mount = false;   // devices cannot be opened there
-    bool in_group = false;         // this process has the file's group
-    bool listed_in_group = false;  // the user is listed in it, but may not have logged in since
-    int open_error = 0;            // why it cannot be used: an errno; 0: it opened, and it is KVM
-    bool opened = false;           // open(2) itself went well
-    std::string open_text;         // the error in words, "" if there is none
+    std::string group_name = {};    // "" where nobody named it
+    bool on_nodev_mount = false;    // devices cannot be opened there
+    bool kvm_group_exists = false;  // the host has a group of the name kvm
+    bool in_group = false;          // this process has the file's group
+    bool listed_in_group = false;   // the user is listed in it, but may not have logged in since
+    int open_error = 0;             // why it cannot be used: an errno; 0: it opened, and it is KVM
+    bool opened = false;            // open(2) itself went well
+    std::string open_text = {};     // the error in words, "" if there is none
 };
 
 /// Who asks.
 struct Process {
     std::uint32_t user = 0;        // effective user id
-    std::string user_name;         // "" where nobody named it
-    std::string container;         // "docker", "podman", "lxc", ...; "" if there is no sign of one
+    std::string user_name = {};    // "" where nobody named it
+    std::string container = {};    // "docker", "podman", "lxc", ...; "" if there is no sign of one
     std::uint64_t open_files = 0;  // RLIMIT_NOFILE, soft; ~0 is unlimited
     std::uint64_t open_files_hard = 0;  // RLIMIT_NOFILE, hard
     std::uint64_t address_space = 0;    // RLIMIT_AS in bytes, soft; ~0 is unlimited
@@ -133,7 +135,7 @@ struct Kvm {
     Found<std::size_t> msrs, feature_msrs;               // entries of their lists
     Found<ExitLatency> exit_latency;
     Found<KernelModeSpeed> kernel_mode;
-    std::string vm_error;  // why no VM can be made, in words; "" if one can
+    std::string vm_error = {};  // why no VM can be made, in words; "" if one can
 
     /// The capability's number, 0 where the kernel does not know it or gave no answer.
     int value(int capability) const;
@@ -153,6 +155,8 @@ struct Report {
     Found<std::vector<std::string>>
         module_files;                 // what modprobe would find: "kvm", "kvm_amd", ...
     std::vector<std::string> rivals;  // other hypervisors' modules that are loaded
+    bool device_registered =
+        false;  // the kernel has a KVM device, whether or not a file leads there
     DeviceFile device;
     std::optional<Kvm> kvm;  // missing: device says why
 

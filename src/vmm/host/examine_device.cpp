@@ -75,6 +75,17 @@ std::string user(const Report& report) {
                                             : report.process.user_name;
 }
 
+/// KVM_MINOR of linux/miscdevice.h, of misc's major number.
+bool kvm_number(const DeviceFile& device) {
+    return device.major_number == 10 && device.minor_number == 232;
+}
+
+std::string other_number(const DeviceFile& device) {
+    return fmt::format(
+        "the usual path is /dev/kvm, a device with the number 10, 232; this has {}, {}",
+        device.major_number, device.minor_number);
+}
+
 /// How a user gets past the file's permission bits.
 std::string remedy_permission(const Report& report) {
     const DeviceFile& device = report.device;
@@ -83,9 +94,10 @@ std::string remedy_permission(const Report& report) {
     const bool group_may = (device.mode & 0060) == 0060;
     if (!group_may || device.group_name.empty() || device.group == 0) {
         return fmt::format(
-            "as root: chgrp kvm {0} && chmod 660 {0}, and for this user usermod -aG "
-            "kvm {1} (then log in again); or only for now, {2}",
-            device.path, user(report), acl);
+            "as root: {0}chgrp kvm {1} && chmod 660 {1}, and for this user usermod -aG kvm {2} (then "
+            "log in again); or only for now, {3}",
+            device.kvm_group_exists ? "" : "groupadd --system kvm && ", device.path, user(report),
+            acl);
     }
     if (device.in_group) {
         return fmt::format(
@@ -134,6 +146,10 @@ Finding permission_denied(const Report& report) {
 }  // namespace
 
 std::string load_module(const Report& report) {
+    if (const Module* driver = report.driver()) {
+        return fmt::format("dmesg tells why {} offers no device{}", driver->name,
+                           missing_hardware(report));
+    }
     if (!report.process.container.empty()) {
         return "in a container the device must come from outside: docker or podman run --device "
                "/dev/kvm; and outside, the module must be loaded: modprobe " +
@@ -157,11 +173,10 @@ Finding check_device(const Report& report) {
         std::string remedy;
         if (device.path != "/dev/kvm") {
             remedy = "the usual path is /dev/kvm";
-        } else if (report.driver()) {
-            remedy = fmt::format(
-                "{} is there, so only the file is missing: mknod /dev/kvm c 10 232 "
-                "as root, or in a container pass --device /dev/kvm",
-                report.driver()->name);
+        } else if (report.device_registered) {
+            remedy =
+                "KVM is there, only the file is missing: as root, mknod -m 660 /dev/kvm c 10 232; or "
+                "in a container pass --device /dev/kvm";
         } else {
             remedy = load_module(report);
         }
@@ -194,7 +209,7 @@ Finding check_permission(const Report& report) {
         case ENXIO:
             return {check, Verdict::fail,
                     fmt::format("{} is there, but no driver answers it", device.path),
-                    load_module(report)};
+                    kvm_number(device) ? load_module(report) : other_number(device)};
         case EMFILE:
         case ENFILE:
             return {check, Verdict::fail, device.open_text, "raise the limit: ulimit -n 4096"};
@@ -206,11 +221,13 @@ Finding check_permission(const Report& report) {
 Finding check_module(const Report& report) {
     const char* const check = "module";
     if (const Module* driver = report.driver()) {
-        return {check,
-                Verdict::ok,
-                fmt::format("{} is {}", driver->name,
-                            driver->built_in ? "built into the kernel" : "loaded"),
-                {}};
+        const std::string text = fmt::format("{} is {}", driver->name,
+                                             driver->built_in ? "built into the kernel" : "loaded");
+        if (report.kvm || report.device_registered) {
+            return {check, Verdict::ok, text, {}};
+        }
+        return {check, Verdict::fail, text + ", but has found no CPU that it can use",
+                load_module(report)};
     }
     if (report.kvm) {
         return {check,
@@ -241,7 +258,9 @@ Finding check_api(const Report& report) {
     }
     if (report.device.open_error == ENOTTY) {
         return {check, Verdict::fail, fmt::format("{} is not KVM", report.device.path),
-                "the usual path is /dev/kvm, a character device with the number 10, 232"};
+                kvm_number(report.device)
+                    ? "something else has taken KVM's device number: see /proc/misc"
+                    : other_number(report.device)};
     }
     return {check, Verdict::fail,
             fmt::format("{}: {}", report.device.path, report.device.open_text),

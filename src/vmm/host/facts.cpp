@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -228,6 +229,10 @@ std::vector<std::string> read_rivals(const std::string& root) {
     return rivals;
 }
 
+bool read_device_registered(const std::string& root) {
+    return exists(root + "/sys/class/misc/kvm");
+}
+
 DeviceFile read_device_file(const std::string& path, const std::string& user_name) {
     DeviceFile device;
     device.path = path;
@@ -237,12 +242,15 @@ DeviceFile read_device_file(const std::string& path, const std::string& user_nam
         return device;
     }
     device.character_device = S_ISCHR(status.st_mode);
+    device.major_number = major(status.st_rdev);
+    device.minor_number = minor(status.st_rdev);
     device.mode = status.st_mode & 07777;
     device.owner = status.st_uid;
     device.group = status.st_gid;
     struct statvfs mount{};
     device.on_nodev_mount = ::statvfs(path.c_str(), &mount) == 0 && (mount.f_flag & ST_NODEV) != 0;
     device.in_group = has_group(status.st_gid);
+    device.kvm_group_exists = ::getgrnam("kvm") != nullptr;
     if (const group* group = ::getgrgid(status.st_gid)) {
         device.group_name = group->gr_name;
         for (char** member = group->gr_mem; member && *member; ++member) {

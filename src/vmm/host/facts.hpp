@@ -17,6 +17,8 @@ Found<std::vector<std::string>> read_module_files(const std::string& root,
                                                   const std::string& release);
 /// Which modules of other hypervisors are loaded.
 std::vector<std::string> read_rivals(const std::string& root);
+/// Whether KVM has registered its device with the kernel.
+bool read_device_registered(const std::string& root);
 /// All but the opening.
 DeviceFile read_device_file(const std::string& path, const std::string& user_name);
 

@@ -132,6 +132,7 @@ Report probe(const ProbeOptions& options) {
     report.modules = read_modules(options.root);
     report.module_files = read_module_files(options.root, report.kernel.release);
     report.rivals = read_rivals(options.root);
+    report.device_registered = read_device_registered(options.root);
     report.device = read_device_file(options.device, report.process.user_name);
     const auto kvm = kvm::Kvm::open(options.device.c_str());
     if (kvm) {
