@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <vmm/boot_files.hpp>
 
 /// What Linux finds at its start, by the offsets of the kernel's Documentation/arch/x86/boot.rst
@@ -139,7 +141,9 @@ TEST_F(Linux, TakesNoMoreRegionsThanItsZeroPageHas) {
 class Initrd : public BootTest {
 protected:
     Result<x86_64::BootState> load_with(const Bytes& kernel, std::size_t initrd_size) {
-        const std::string path = directory.file("initrd", Bytes(initrd_size, 'i'));
+        const std::string path =
+            directory.file("initrd", Bytes(std::min(initrd_size, std::size_t(8192)), 'i'));
+        std::filesystem::resize_file(path, initrd_size);  // with a hole, if it is large
         return load_kernel(kernel, {.initrd = path});
     }
     std::uint64_t address() {
