@@ -19,19 +19,20 @@ foreach(pair gcc:gcc-12:g++-12 clang:clang-19:clang++-19)
   endif()
 endforeach()
 
-# kvmxx_optimised(TARGET COMPILER OUTPUT SOURCE...): a program of these sources, which name themselves
-# relative to this directory or absolutely.
-function(kvmxx_optimised target compiler output)
-  set(objects)
+# _kvmxx_objects(VARIABLE NAME COMPILER SOURCE...): compiles them, named relative to this directory or
+# absolutely.
+function(_kvmxx_objects variable target compiler)
   # The kernel's structures end in arrays; functions with C names return C++ objects.
   set(quiet)
   if(compiler STREQUAL clang)
     set(quiet -Wno-gnu-variable-sized-type-not-at-end -Wno-return-type-c-linkage)
   endif()
+  set(objects)
   foreach(source ${ARGN})
     cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} NORMALIZE)
-    string(MAKE_C_IDENTIFIER ${source} name)
-    set(object ${CMAKE_CURRENT_BINARY_DIR}/${target}.dir/${name}.o)
+    cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE name)
+    string(MAKE_C_IDENTIFIER ${name} file)
+    set(object ${CMAKE_CURRENT_BINARY_DIR}/${target}.dir/${file}.o)
     if(source MATCHES "\\.c$")
       set(command ${KVMXX_OPTIMISED_${compiler}_C} -std=gnu17)
     else()
@@ -43,12 +44,30 @@ function(kvmxx_optimised target compiler output)
       COMMAND ${command} -O2 -DNDEBUG -Wall -Wextra -Wshadow -Werror ${quiet} -I${PROJECT_SOURCE_DIR}/include
               -MD -MF ${object}.d -c ${source} -o ${object}
       DEPENDS ${source} DEPFILE ${object}.d VERBATIM
-      COMMENT "Compiling ${name} for ${target}")
+      COMMENT "Compiling ${name} with ${compiler} -O2")
     list(APPEND objects ${object})
   endforeach()
+  set(${variable} ${objects} PARENT_SCOPE)
+endfunction()
+
+# kvmxx_optimised(TARGET COMPILER OUTPUT SOURCE... [LIBRARIES -lNAME...]): a program of these sources and
+# the library.
+function(kvmxx_optimised target compiler output)
+  cmake_parse_arguments(PARSE_ARGV 3 program "" "" "LIBRARIES")
+  set(archive ${PROJECT_BINARY_DIR}/bench/libkvm-${compiler}.a)
+  if(NOT TARGET optimised_kvm_${compiler})
+    get_target_property(sources kvmxx_kvm SOURCES)
+    _kvmxx_objects(objects optimised_kvm_${compiler} ${compiler} ${sources})
+    add_custom_command(
+      OUTPUT ${archive} COMMAND ${CMAKE_COMMAND} -E rm -f ${archive} COMMAND ${CMAKE_AR} rcs ${archive} ${objects}
+      DEPENDS ${objects} VERBATIM COMMENT "Linking libkvm-${compiler}.a")
+    add_custom_target(optimised_kvm_${compiler} DEPENDS ${archive})
+  endif()
+  _kvmxx_objects(objects ${target} ${compiler} ${program_UNPARSED_ARGUMENTS})
   add_custom_command(
     OUTPUT ${output}
-    COMMAND ${KVMXX_OPTIMISED_${compiler}_CXX} ${objects} -o ${output}
-    DEPENDS ${objects} VERBATIM COMMENT "Linking ${target}")
+    COMMAND ${KVMXX_OPTIMISED_${compiler}_CXX} ${objects} ${archive} ${program_LIBRARIES} -o ${output}
+    DEPENDS ${objects} ${archive} VERBATIM COMMENT "Linking ${target}")
   add_custom_target(${target} ALL DEPENDS ${output})
+  add_dependencies(${target} optimised_kvm_${compiler})
 endfunction()
