@@ -44,13 +44,25 @@ int run(int argc, char** argv) {
     kvmxx::add_hello(app, status);
     kvmxx::add_info(app, status);
     kvmxx::add_doctor(app, status);
+    const CLI::App* verb = nullptr;
+    if (argc > 1 && argv[1][0] != '-') {
+        const std::string name = argv[1];
+        const auto found = app.get_subcommands([&](CLI::App* v) { return v->get_name() == name; });
+        verb = found.empty() ? nullptr : found.front();
+        if (!verb) {
+            std::fprintf(stderr, "kvmxx: no verb '%s' (kvmxx --help tells more)\n", argv[1]);
+            return kvmxx::status_usage;
+        }
+    }
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0) {
             return app.exit(error);  // --help, --version
         }
-        std::fprintf(stderr, "kvmxx: %s (kvmxx --help tells more)\n", line(error.what()).c_str());
+        std::fprintf(stderr, "kvmxx: %s (kvmxx%s%s --help tells more)\n",
+                     line(error.what()).c_str(), verb ? " " : "",
+                     verb ? verb->get_name().c_str() : "");
         return kvmxx::status_usage;
     }
     return status;

@@ -7,6 +7,9 @@
 #include <csignal>
 #include <fmt/format.h>
 #include <kvm/kick.hpp>
+#include <kvm/try.hpp>
+#include <memory>
+#include <optional>
 #include <string>
 #include <unistd.h>
 #include <vmm/machine/machine.hpp>
@@ -21,14 +24,13 @@ constexpr char default_cmdline[] = "console=ttyS0 reboot=k panic=-1";
 struct RunOptions {
     std::string kernel;
     std::string initrd;
-    std::string cmdline;
+    std::optional<std::string> cmdline;
     std::string memory = "512M";
     std::string cpus = "1";
-    std::string flat16;
-    std::string flat64;
-    std::string timeout;
+    std::optional<std::string> flat16;
+    std::optional<std::string> flat64;
+    std::optional<std::string> timeout;
     bool verbose = false;
-    bool has_cmdline = false;
 };
 
 std::unexpected<vmm::Error> bad(const char* option, const std::string& text, const char* want) {
@@ -90,27 +92,19 @@ vmm::Result<std::chrono::milliseconds> parse_seconds(const char* option, const s
 
 /// Fills in how the image starts.
 vmm::Result<void> parse_format(const RunOptions& options, vmm::BootConfig& boot) {
-    if (!options.flat16.empty()) {
-        const auto address = parse_number("--flat16", options.flat16, 0xfffff,
-                                          "an address below 1 MiB, such as 0x7c00");
-        if (!address) {
-            return std::unexpected(address.error());
-        }
-        const bool low = *address <= 0xffff;
-        boot.format = vmm::Flat16{static_cast<std::uint16_t>(low ? 0 : *address >> 4),
-                                  static_cast<std::uint16_t>(low ? *address : *address & 0xf)};
-    } else if (!options.flat64.empty()) {
-        const auto address = parse_number("--flat64", options.flat64, 0xffffffff,
-                                          "an address below 4 GiB, such as 0x100000");
-        if (!address) {
-            return std::unexpected(address.error());
-        }
-        boot.format = vmm::Flat64{kvm::Gpa(*address)};
+    if (options.flat16) {
+        const auto address = KVM_TRY(parse_number("--flat16", *options.flat16, 0xfffff,
+                                                  "an address below 1 MiB, such as 0x7c00"));
+        const bool low = address <= 0xffff;
+        boot.format = vmm::Flat16{static_cast<std::uint16_t>(low ? 0 : address >> 4),
+                                  static_cast<std::uint16_t>(low ? address : address & 0xf)};
+    } else if (options.flat64) {
+        const auto address = KVM_TRY(parse_number("--flat64", *options.flat64, 0xffffffff,
+                                                  "an address below 4 GiB, such as 0x100000"));
+        boot.format = vmm::Flat64{kvm::Gpa(address)};
     } else {
-        boot.cmdline = options.has_cmdline ? options.cmdline : default_cmdline;
-        return {};
+        boot.cmdline = options.cmdline.value_or(default_cmdline);
     }
-    boot.cmdline = options.cmdline;
     return {};
 }
 
@@ -121,25 +115,12 @@ vmm::Result<vmm::MachineConfig> configure(const RunOptions& options) {
     }
     config.boot.kernel = options.kernel;
     config.boot.initrd = options.initrd;
-    if (auto done = parse_format(options, config.boot); !done) {
-        return std::unexpected(done.error());
-    }
-    const auto memory = parse_size("--memory", options.memory);
-    if (!memory) {
-        return std::unexpected(memory.error());
-    }
-    config.memory_bytes = *memory;
-    const auto cpus = parse_number("--cpus", options.cpus, 0xffffffff, "a number of CPUs");
-    if (!cpus) {
-        return std::unexpected(cpus.error());
-    }
-    config.cpus = static_cast<std::uint32_t>(*cpus);
-    if (!options.timeout.empty()) {
-        const auto timeout = parse_seconds("--timeout", options.timeout);
-        if (!timeout) {
-            return std::unexpected(timeout.error());
-        }
-        config.timeout = *timeout;
+    KVM_TRY(parse_format(options, config.boot));
+    config.memory_bytes = KVM_TRY(parse_size("--memory", options.memory));
+    const auto cpus = KVM_TRY(parse_number("--cpus", options.cpus, 0xffffffff, "a number of CPUs"));
+    config.cpus = static_cast<std::uint32_t>(cpus);
+    if (options.timeout) {
+        config.timeout = KVM_TRY(parse_seconds("--timeout", *options.timeout));
     }
     return config;
 }
@@ -189,8 +170,8 @@ int conclude(const vmm::End& end, const RunOptions& options, bool user_stopped) 
             fmt::print(stderr, "{}", end.dump);
             return status_error;
         case timeout:
-            return complain(status_timeout,
-                            fmt::format("--timeout: stopped after {} s", options.timeout));
+            return complain(status_timeout, fmt::format("--timeout: stopped after {} s",
+                                                        options.timeout.value_or("?")));
         case stopped:
             return user_stopped ? status_stopped : status_error;  // or a signal, which main handles
     }
@@ -220,6 +201,9 @@ int run(const RunOptions& options) {
         if (message.starts_with("memory: ") || message.starts_with("cpus: ")) {
             return complain(status_usage, "--" + message);
         }
+        if (const std::string_view what = "command line: "; message.starts_with(what)) {
+            return complain(status_usage, "--cmdline: " + message.substr(what.size()));
+        }
         return complain(status_error, message);
     }
     const auto end = [&] {
@@ -246,7 +230,7 @@ void add_run(CLI::App& app, int& status) {
     auto* verb = app.add_subcommand("run", "Run a machine: boot a kernel, or run a flat binary");
     verb->add_option("--kernel,FILE", options->kernel,
                      "What to run: a Linux bzImage or ELF64 vmlinux, told by its content");
-    verb->add_option("--initrd", options->initrd, "The kernel's initial RAM disk");
+    auto* initrd = verb->add_option("--initrd", options->initrd, "The kernel's initial RAM disk");
     auto* cmdline = verb->add_option("--cmdline", options->cmdline, "The kernel's command line")
                         ->default_str(default_cmdline);
     verb->add_option("--memory", options->memory, "RAM: bytes, or with K, M, G, T")
@@ -254,9 +238,10 @@ void add_run(CLI::App& app, int& status) {
     verb->add_option("--cpus", options->cpus, "How many CPUs")->capture_default_str();
     auto* flat16 = verb->add_option("--flat16", options->flat16,
                                     "FILE is 16-bit code: load it there and start it in real mode");
-    verb->add_option("--flat64", options->flat64,
-                     "FILE is 64-bit code: load it there and start it in long mode")
-        ->excludes(flat16);
+    auto* flat64 = verb->add_option("--flat64", options->flat64,
+                                    "FILE is 64-bit code: load it there and start it in long mode");
+    flat16->excludes(flat64)->excludes(initrd)->excludes(cmdline);
+    flat64->excludes(initrd)->excludes(cmdline);
     verb->add_option("--timeout", options->timeout, "Stop the machine after so many seconds");
     verb->add_flag("-v,--verbose", options->verbose,
                    "At the end, say why, and what exits and unhandled accesses there were");
@@ -264,10 +249,7 @@ void add_run(CLI::App& app, int& status) {
         "On a terminal: Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h helps.\n"
         "Exit status: 0 the guest switched itself off or asked for a reset, 1 error, 2 usage,\n"
         "3 triple fault, 4 Ctrl-A x, 124 --timeout.");
-    verb->callback([options, cmdline, &status] {
-        options->has_cmdline = cmdline->count() > 0;
-        status = run(*options);
-    });
+    verb->callback([options, &status] { status = run(*options); });
 }
 
 }  // namespace kvmxx

@@ -36,18 +36,20 @@ void on_stop(int signal) {
     }
 }
 
-/// Only once: when it returns, the fault, or abort() itself, ends the program.
-void on_fault(int) { restore(); }
-
-void handle(int signal, void (*handler)(int), int flags) {
-    struct sigaction action{};
-    if (sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) {
-        return;  // nohup: whoever ignored it meant it
+/// Only once (SA_RESETHAND). A fault comes again when this returns, and ends the program then; what
+/// was sent by somebody, abort() among them, is sent again.
+void on_fault(int signal, siginfo_t* info, void*) {
+    restore();
+    if (info->si_code <= 0) {
+        (void)std::raise(signal);
     }
-    action = {};
-    action.sa_handler = handler;
-    action.sa_flags = flags;
-    (void)sigaction(signal, &action, nullptr);  // cannot fail: the signals are valid
+}
+
+void handle(int signal, const struct sigaction& action) {
+    struct sigaction before{};
+    if (sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) {
+        (void)sigaction(signal, &action, nullptr);  // cannot fail: the signals are valid
+    }  // nohup: whoever ignored it meant it
 }
 
 constexpr std::array stop_signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -91,8 +93,11 @@ vmm::Result<vmm::Console::Input> TerminalConsole::read(std::span<std::byte> buff
 RawTerminal::RawTerminal(const vmm::Machine& machine) {
     machine_to_stop = &machine;
     if (isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &mode_before) == 0) {
+        struct sigaction fault{};
+        fault.sa_sigaction = on_fault;
+        fault.sa_flags = static_cast<int>(SA_SIGINFO | SA_RESETHAND);
         for (const int signal : fault_signals) {
-            handle(signal, on_fault, static_cast<int>(SA_RESETHAND));
+            handle(signal, fault);
         }
         termios mode = mode_before;
         cfmakeraw(&mode);
@@ -102,19 +107,24 @@ RawTerminal::RawTerminal(const vmm::Machine& machine) {
             raw = false;
         }
     }
+    struct sigaction stop{};
+    stop.sa_handler = on_stop;
+    stop.sa_flags = SA_RESTART;
     for (const int signal : stop_signals) {
-        handle(signal, on_stop, SA_RESTART);
+        handle(signal, stop);
     }
 }
 
 RawTerminal::~RawTerminal() {
     restore();
     machine_to_stop = nullptr;
+    struct sigaction normal{};
+    normal.sa_handler = SIG_DFL;
     for (const int signal : stop_signals) {
-        handle(signal, SIG_DFL, 0);
+        handle(signal, normal);
     }
     for (const int signal : fault_signals) {
-        handle(signal, SIG_DFL, 0);
+        handle(signal, normal);
     }
 }
 

@@ -1,0 +1,158 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+"""kvmxx runs guests: what they print, how they end, what is left of them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+import program  # noqa: E402
+from program import needs_kvm  # noqa: E402
+
+
+@needs_kvm
+class Guests(program.ProgramTest):
+    def flat16(self, code, *args, **more):
+        return self.kvmxx("run", self.file("guest", code), "--flat16", "0x1000", "--memory", "2M", *args, **more)
+
+    def test_hello_prints_each_exit_with_what_it_carries(self):
+        start = time.monotonic()
+        ended = self.kvmxx("hello")
+        self.assertEqual((ended.status, ended.err), (0, ""))
+        self.assertEqual([line.split()[0] for line in ended.out.splitlines()], ["IO", "IO", "MMIO", "MMIO", "IO", "HLT"])
+        self.assertIn("out to port 0x3f8: 0x35 '5'", ended.out)
+        self.assertIn("write to 0x8000: 0x21 '!'", ended.out)
+        self.assertIn("read from 0x8000, answered: 0x21 '!'", ended.out)
+        self.assertLess(time.monotonic() - start, 10)
+
+    def test_guest_prints_on_the_serial_port_and_resets_by_the_keyboard_controller(self):
+        ended = self.flat16(program.PRINT_AND_RESET)
+        self.assertEqual((ended.status, ended.out, ended.err), (0, "Hi\n", ""))
+
+    def test_guest_in_every_corner_of_low_memory_runs(self):
+        for address in ("0x600", "0x7c00", "0xfff0", "0x10000", "0x8fffe"):
+            with self.subTest(address):
+                ended = self.kvmxx("run", self.file("guest", program.PRINT_AND_RESET), "--flat16", address)
+                self.assertEqual((ended.status, ended.out, ended.err), (0, "Hi\n", ""))
+
+    def test_image_may_be_an_option_or_an_argument(self):
+        guest = self.file("guest", program.PRINT_AND_RESET)
+        for args in (["--kernel", guest], [guest], ["--kernel=" + guest]):
+            self.assertEqual(self.kvmxx("run", *args, "--flat16", "0x1000").out, "Hi\n")
+
+    def test_guest_echoes_standard_input_all_of_it(self):
+        text = b"The quick brown fox jumps over the lazy dog. " * 20 + b"q"
+        text = text.replace(b"quick", b"fast")
+        ended = self.flat16(program.ECHO, stdin=text)
+        self.assertEqual((ended.status, ended.out, ended.err), (0, text.decode(), ""))
+
+    def test_end_of_standard_input_does_not_end_the_guest(self):
+        ended = self.flat16(program.ECHO, "--timeout", "1", stdin=b"abc")
+        self.assertEqual((ended.status, ended.out), (124, "abc"))
+
+    def test_guest_that_halts_with_interrupts_off_has_ended(self):
+        ended = self.flat16(program.HALT, "-v", "--timeout", "30")
+        self.assertEqual(ended.status, 0, ended.err)
+        self.assertIn("halted", ended.err)
+
+    def test_timeout_stops_a_guest_that_does_nothing(self):
+        start = time.monotonic()
+        ended = self.flat16(program.SPIN, "--timeout", "0.5")
+        self.assertEqual((ended.status, ended.out), (124, ""))
+        self.assertEqual(ended.err, "kvmxx: --timeout: stopped after 0.5 s\n")
+        self.assertGreaterEqual(time.monotonic() - start, 0.5)
+
+    def test_triple_fault_gives_the_registers_and_status_3(self):
+        ended = self.kvmxx("run", self.file("guest", program.TRIPLE_FAULT), "--flat64", "0x200000", "--memory", "8M")
+        self.assertEqual((ended.status, ended.out), (3, ""), ended.err)
+        self.assertTrue(ended.err.startswith("kvmxx: vCPU 0: triple fault\n"), ended.err)
+        for register in ("rip", "rax", "r15", "cr0", "cr3", "efer", "cs ", "idt base"):
+            self.assertRegex(ended.err, rf"(?m)(^| ){register}")
+
+    def test_verbose_counts_exits_and_ports_without_a_device(self):
+        ended = self.flat16(program.ODD_PORTS, "-v")
+        self.assertEqual(ended.status, 0, ended.err)
+        self.assertIn("kvmxx: the guest asked for a reset\n", ended.err)
+        self.assertIn("no device at port 0x1234: 2 reads, 1 writes\n", ended.err)
+        self.assertRegex(ended.err, r"(?m)^kvmxx: exit IO: 4$")
+
+    def test_more_cpus_wait_and_end_with_the_first(self):
+        ended = self.flat16(program.PRINT_AND_RESET, "--cpus", "3")
+        self.assertEqual((ended.status, ended.out, ended.err), (0, "Hi\n", ""))
+
+    def test_machine_with_memory_above_the_hole_below_4_gib_runs(self):
+        ended = self.kvmxx("run", self.file("guest", program.PRINT_AND_RESET), "--flat16", "0x1000", "--memory", "5G")
+        if "more than the host has" in ended.err:
+            self.skipTest("the host has less than 5 GiB")
+        self.assertEqual((ended.status, ended.out), (0, "Hi\n"), ended.err)
+
+    def test_output_to_a_closed_pipe_is_an_error(self):
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run([program.PROGRAM, "run", self.file("guest", program.PRINT_AND_RESET), "--flat16", "0x1000"],
+                              stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE, timeout=60)
+        os.close(write)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"Broken pipe", done.stderr)
+
+    def test_closed_standard_descriptors_do_no_harm(self):
+        guest = self.file("guest", program.PRINT_AND_RESET)
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed):
+                ended = self.kvmxx("-c", f'exec "$@" {closed}', "sh", program.PROGRAM, "run", guest, "--flat16", "0x1000",
+                                   command=["sh"])
+                self.assertEqual(ended.status, 0, ended.err)
+                self.assertEqual(ended.out, "" if ">&-" in closed.replace("2>&-", "") else "Hi\n")
+
+
+@needs_kvm
+class Processes(program.ProgramTest):
+    def start(self, code, **more):
+        process = subprocess.Popen([program.PROGRAM, "run", self.file("guest", code), "--flat16", "0x1000"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def wait_for_threads(self, process):
+        for _ in range(500):
+            names = []
+            for task in os.listdir(f"/proc/{process.pid}/task"):
+                with open(f"/proc/{process.pid}/task/{task}/comm") as comm:
+                    names.append(comm.read().strip())
+            if "vcpu 0" in names:
+                return names
+            time.sleep(0.01)
+        return self.fail("no vCPU's thread has come up")
+
+    def test_a_vcpu_s_thread_has_its_name(self):
+        process = self.start(program.SPIN)
+        self.assertIn("vcpu 0", self.wait_for_threads(process))
+
+    def test_signals_end_the_machine_and_the_program_dies_of_them(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            with self.subTest(number.name):
+                process = self.start(program.SPIN)
+                self.wait_for_threads(process)
+                process.send_signal(number)
+                self.assertEqual(process.wait(timeout=30), -number)
+
+    def test_a_reader_that_stops_reading_holds_up_the_guest_and_not_the_end(self):
+        flood = bytes.fromhex("baf803 b02e ee ebfd")  # "." for ever
+        process = self.start(flood)
+        self.assertEqual(process.stdout.read(1000), b"." * 1000)
+        time.sleep(0.5)  # the pipe is full now
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=30), -signal.SIGTERM)
+        self.assertTrue(re.fullmatch(rb"\.*", process.stdout.read()))
+
+
+if __name__ == "__main__":
+    program.main()
