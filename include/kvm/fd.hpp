@@ -12,6 +12,7 @@ namespace kvm {
 /// A file descriptor that somebody else owns: valid as long as its owner is.
 class FdRef {
 public:
+    /// Borrows `fd`.
     constexpr explicit FdRef(int fd) : fd_(fd) {}
 
     /// The descriptor's number, for system calls that the library does not make.
@@ -83,6 +84,7 @@ public:
     /// and 0).
     Result<std::uint64_t> read() const;
 
+    /// The descriptor, for add_irqfd(), add_ioeventfd() and poll(2).
     const Fd& fd() const { return fd_; }
     operator FdRef() const { return fd_; }
 

@@ -11,6 +11,7 @@ template <class E>
     requires std::is_enum_v<E>
 class Flags {
 public:
+    /// The enum, and the kernel's word for the set.
     using Enum = E;
     using Bits = std::make_unsigned_t<std::underlying_type_t<E>>;
 
@@ -39,6 +40,7 @@ private:
 template <class E>
 inline constexpr bool is_flag_enum = false;
 
+/// Both bits, where is_flag_enum<E> says that bits of E combine.
 template <class E>
     requires is_flag_enum<E>
 constexpr Flags<E> operator|(E a, E b) {

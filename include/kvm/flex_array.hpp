@@ -20,6 +20,7 @@ class FlexArray {
     static_assert(sizeof(Header) % alignof(Entry) == 0, "the entries follow the header at once");
 
 public:
+    /// What a range's value type is, and the kernel's header before it.
     using header_type = Header;
     using value_type = Entry;
 
@@ -69,11 +70,14 @@ public:
     Header& header() { return *block_; }
     const Header& header() const { return *block_; }
 
+    /// How many entries there is room for.
     std::size_t capacity() const { return capacity_; }
+    /// How many entries there are: the count, but never more than capacity().
     std::size_t size() const {
         const std::size_t count = block_ ? block_->*Count : 0;
         return count < capacity_ ? count : capacity_;
     }
+    /// Whether there are none.
     bool empty() const { return size() == 0; }
     /// The count as the kernel left it: after E2BIG, some ioctls store what they need here.
     std::size_t wanted() const { return block_ ? block_->*Count : 0; }
@@ -92,6 +96,7 @@ public:
         return {};
     }
 
+    /// The entries, as a contiguous range has them; operator[] checks nothing.
     Entry* data() { return block_ ? reinterpret_cast<Entry*>(block_ + 1) : nullptr; }
     const Entry* data() const {
         return block_ ? reinterpret_cast<const Entry*>(block_ + 1) : nullptr;

@@ -14,7 +14,9 @@ public:
     /// Takes over a descriptor of guest memory that is `size` bytes long.
     GuestMemfd(Fd fd, u64 size) : fd_(static_cast<Fd&&>(fd)), size_(size) {}
 
+    /// The descriptor, for fallocate(2) and the like.
     const Fd& fd() const { return fd_; }
+    /// How long it is, in bytes.
     u64 size() const { return size_; }
 
     /// A part of it in the host's address space; the part lives until the Mapping ends. Needs

@@ -33,9 +33,13 @@ public:
         return *this;
     }
 
+    /// The slot's number.
     Slot slot() const { return slot_; }
+    /// Where the guest sees it.
     Gpa address() const { return address_; }
+    /// The host's memory that it is. The guest may change it at any time while a vCPU runs.
     std::span<std::byte> memory() const { return memory_; }
+    /// The flags that it has.
     Flags<MemFlag> flags() const { return flags_; }
     /// How many 64-bit words the slot's dirty bitmap has.
     std::size_t bitmap_words() const { return (memory_.size() / page_size + 63) / 64; }
@@ -116,10 +120,13 @@ private:
 /// Where I/O happens: a port or a guest-physical address.
 class IoAddress {
 public:
+    /// Either, where one is expected.
     constexpr IoAddress(Port port) : value_(static_cast<u16>(port)), is_port_(true) {}
     constexpr IoAddress(Gpa address) : value_(address.value()), is_port_(false) {}
 
+    /// The port's number or the address.
     constexpr u64 value() const { return value_; }
+    /// Whether it is a port.
     constexpr bool is_port() const { return is_port_; }
 
 private:

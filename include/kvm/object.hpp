@@ -35,7 +35,7 @@ protected:
     Fd fd_;
 };
 
-/// Objects that KVM_CHECK_EXTENSION works on.
+/// What Kvm and Vm share: they tell which capabilities they have.
 class CheckExtension : public Object {
 public:
     using Object::Object;

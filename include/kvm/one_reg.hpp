@@ -13,6 +13,7 @@ namespace kvm {
 template <class T>
 class RegId {
 public:
+    /// An id that is a constant; does not compile if its size is not T's.
     consteval explicit RegId(u64 id) : id_(id) {
         if (u64(1) << (id >> 52 & 15) != sizeof(T)) {
             wrong_size();
@@ -26,6 +27,7 @@ public:
         return RegId(id, 0);
     }
 
+    /// The id as the kernel's number.
     constexpr u64 value() const { return id_; }
 
 private:

@@ -18,8 +18,9 @@ public:
     /// (no hardware support), ENOTTY (the file is no KVM), EPROTO (`detail` is its API version, not
     /// 12).
     static Result<Kvm> open(const char* path = "/dev/kvm");
-    /// Takes over an open descriptor, for instance one that a privileged process passed on. Errors:
-    /// ENOTTY (it is no /dev/kvm), EPROTO; the descriptor is closed then.
+    /// Takes over an open descriptor, for instance one that a privileged process passed on.
+    /// KVM_GET_API_VERSION. Errors: ENOTTY (it is no /dev/kvm), EPROTO; the descriptor is closed
+    /// then.
     static Result<Kvm> adopt(Fd fd);
 
     /// 12. KVM_GET_API_VERSION.

@@ -12,10 +12,12 @@ namespace kvm {
 /// What must() throws: the Error, with its description as what().
 class Failure : public std::exception {
 public:
+    /// Keeps the error and its description().
     explicit Failure(const Error& error) : error_(error) { describe(error, text_, sizeof text_); }
 
     /// The failure as a value.
     const Error& error() const noexcept { return error_; }
+    /// The error as describe() has it.
     const char* what() const noexcept override { return text_; }
 
 private:

@@ -43,6 +43,7 @@ using Gva = Address<struct GvaTag>;
 
 inline namespace literals {
 
+/// `0x1000_gpa`, `64_KiB`: addresses, and bytes by powers of 1024.
 constexpr Gpa operator""_gpa(unsigned long long v) { return Gpa(v); }
 constexpr Gva operator""_gva(unsigned long long v) { return Gva(v); }
 constexpr std::uint64_t operator""_KiB(unsigned long long v) { return v << 10; }

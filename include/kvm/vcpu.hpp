@@ -88,7 +88,8 @@ public:
 
     /// What the vCPU is doing. KVM_GET_MP_STATE. Needs cap::mp_state.
     Result<MpState> mp_state() const { return call(fd_, op::get_mp_state); }
-    /// KVM_SET_MP_STATE. Needs cap::mp_state. Errors: EINVAL (not a state of this architecture).
+    /// Has it do another thing. KVM_SET_MP_STATE. Needs cap::mp_state. Errors: EINVAL (not a state
+    /// of this architecture).
     Result<void> set_mp_state(const MpState& state) { return call(fd_, op::set_mp_state, state); }
 
     /// The signals blocked while the guest runs, as the kernel's 64-bit set: bit n - 1 is signal n.
@@ -117,12 +118,12 @@ public:
     Result<bool> has_attr(Attr<T> attr) const {
         return detail::has_device_attr(fd_, attr.group, attr.attr);
     }
-    /// KVM_GET_DEVICE_ATTR. Needs cap::vcpu_attributes. Errors: ENXIO.
+    /// The attribute's value. KVM_GET_DEVICE_ATTR. Needs cap::vcpu_attributes. Errors: ENXIO.
     template <class T>
     Result<T> attr(Attr<T> attr) const {
         return detail::device_attr(fd_, attr);
     }
-    /// KVM_SET_DEVICE_ATTR. Needs cap::vcpu_attributes. Errors: ENXIO.
+    /// Changes the attribute. KVM_SET_DEVICE_ATTR. Needs cap::vcpu_attributes. Errors: ENXIO.
     template <class T>
     Result<void> set_attr(Attr<T> attr, const std::type_identity_t<T>& value) {
         return detail::set_device_attr(fd_, attr, value);
@@ -134,7 +135,8 @@ public:
     Result<T> one_reg(RegId<T> id) const {
         return detail::one_reg(fd_, id);
     }
-    /// KVM_SET_ONE_REG. Needs cap::one_reg. Errors: ENOENT, EINVAL, EBUSY (not once it has run).
+    /// Sets it. KVM_SET_ONE_REG. Needs cap::one_reg. Errors: ENOENT, EINVAL, EBUSY (not once it has
+    /// run).
     template <class T>
     Result<void> set_one_reg(RegId<T> id, const std::type_identity_t<T>& value) {
         return detail::set_one_reg(fd_, id, value);
@@ -144,8 +146,8 @@ public:
     Result<void> one_reg(u64 id, std::span<std::byte> value) const {
         return detail::one_reg_bytes(fd_, id, value);
     }
-    /// KVM_SET_ONE_REG. Needs cap::one_reg. Errors: EMSGSIZE (another length), ENOENT, EINVAL,
-    /// EBUSY.
+    /// Sets it by such an id. KVM_SET_ONE_REG. Needs cap::one_reg. Errors: EMSGSIZE (another
+    /// length), ENOENT, EINVAL, EBUSY.
     Result<void> set_one_reg(u64 id, std::span<const std::byte> value) {
         return detail::set_one_reg_bytes(fd_, id, value);
     }

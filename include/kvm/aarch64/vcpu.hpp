@@ -34,7 +34,8 @@ public:
     Result<void> finalize(VcpuFeature feature) {
         return call(fd_, op::aarch64::vcpu_finalize, static_cast<int>(feature));
     }
-    /// Makes the PMU ready, after the interrupt controller. KVM_ARM_VCPU_PMU_V3_INIT. Errors:
+    /// Makes the PMU ready, after the interrupt controller. KVM_SET_DEVICE_ATTR with
+    /// KVM_ARM_VCPU_PMU_V3_INIT. Errors:
     /// ENODEV (no VcpuFeature::pmu_v3), ENXIO (no interrupt), EBUSY.
     Result<void> init_pmu() {
         return call(fd_, kvm::op::set_device_attr,

@@ -65,7 +65,8 @@ public:
     Result<bool> has_attr(Attr<T> attr) const {
         return kvm::detail::has_device_attr(fd_, attr.group, attr.attr);
     }
-    /// KVM_SET_DEVICE_ATTR. Needs cap::vm_attributes. Errors: ENXIO, EBUSY (a vCPU has run).
+    /// Changes the attribute. KVM_SET_DEVICE_ATTR. Needs cap::vm_attributes. Errors: ENXIO, EBUSY
+    /// (a vCPU has run).
     template <class T>
     Result<void> set_attr(Attr<T> attr, const std::type_identity_t<T>& value) const {
         return kvm::detail::set_device_attr(fd_, attr, value);

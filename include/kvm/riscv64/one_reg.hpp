@@ -48,7 +48,7 @@ inline constexpr RegId<u64> sip = detail::reg(3, offsetof(CsrRegs, sip));
 inline constexpr RegId<u64> satp = detail::reg(3, offsetof(CsrRegs, satp));
 inline constexpr RegId<u64> scounteren = detail::reg(3, offsetof(CsrRegs, scounteren));
 inline constexpr RegId<u64> senvcfg = detail::reg(3, offsetof(CsrRegs, senvcfg));
-/// KVM_REG_RISCV_CSR_AIA, by word of AiaCsrRegs, and KVM_REG_RISCV_CSR_SMSTATEEN.
+/// By word of AiaCsrRegs: KVM_REG_RISCV_CSR_AIA. And KVM_REG_RISCV_CSR_SMSTATEEN's one.
 consteval RegId<u64> aia_csr(std::size_t word) { return detail::subreg(3, 1, word); }
 inline constexpr RegId<u64> sstateen0 = detail::subreg(3, 2, 0);
 

@@ -24,6 +24,7 @@ public:
     NestedStateBlob& operator=(NestedStateBlob&& other) noexcept;
     ~NestedStateBlob() { std::free(state_); }
 
+    /// The state's beginning, with its format, flags and size.
     NestedState& header() { return *state_; }
     const NestedState& header() const { return *state_; }
     /// What follows the header, as much of it as NestedState::size says.

@@ -12,6 +12,7 @@
 /// EIO (the firmware refused), EINVAL (not now, or not this kind of VM), EFAULT.
 namespace kvm::x86_64::sev {
 
+/// What a command reads, and what it writes.
 using Bytes = std::span<const std::byte>;
 using Buffer = std::span<std::byte>;
 
@@ -38,7 +39,7 @@ Result<void> launch_secret(const VmOps& vm, FdRef sev, Bytes header, Buffer gues
 /// KVM_SEV_LAUNCH_FINISH: the guest may run.
 Result<void> launch_finish(const VmOps& vm, FdRef sev);
 
-/// KVM_SEV_GUEST_STATUS.
+/// KVM_SEV_GUEST_STATUS: the firmware's handle, the policy, and how far the guest is.
 Result<GuestStatus> guest_status(const VmOps& vm, FdRef sev);
 /// KVM_SEV_DBG_DECRYPT, KVM_SEV_DBG_ENCRYPT: where the policy allows debugging. As long as `from`.
 /// Errors: EMSGSIZE (`to` is shorter).
@@ -64,27 +65,27 @@ Result<void> send_update_data(const VmOps& vm, FdRef sev, Buffer header, Bytes g
                               Buffer transport);
 Result<void> send_update_vmsa(const VmOps& vm, FdRef sev, Buffer header, Bytes guest,
                               Buffer transport);
-/// KVM_SEV_SEND_FINISH, KVM_SEV_SEND_CANCEL.
+/// KVM_SEV_SEND_FINISH, KVM_SEV_SEND_CANCEL: ends the move, or gives it up.
 Result<void> send_finish(const VmOps& vm, FdRef sev);
 Result<void> send_cancel(const VmOps& vm, FdRef sev);
 
 /// KVM_SEV_RECEIVE_START: begins to take in a guest; the firmware's handle.
 Result<u32> receive_start(const VmOps& vm, FdRef sev, u32 policy, Bytes pdh_cert, Bytes session);
-/// KVM_SEV_RECEIVE_UPDATE_DATA, KVM_SEV_RECEIVE_UPDATE_VMSA.
+/// KVM_SEV_RECEIVE_UPDATE_DATA, KVM_SEV_RECEIVE_UPDATE_VMSA: takes in what send_update_ made.
 Result<void> receive_update_data(const VmOps& vm, FdRef sev, Bytes header, Buffer guest,
                                  Bytes transport);
 Result<void> receive_update_vmsa(const VmOps& vm, FdRef sev, Bytes header, Buffer guest,
                                  Bytes transport);
-/// KVM_SEV_RECEIVE_FINISH.
+/// KVM_SEV_RECEIVE_FINISH: the guest may run.
 Result<void> receive_finish(const VmOps& vm, FdRef sev);
 
-/// KVM_SEV_SNP_LAUNCH_START. Since 6.11.
+/// KVM_SEV_SNP_LAUNCH_START: begins to encrypt an SNP guest. Since 6.11.
 Result<void> snp_launch_start(const VmOps& vm, FdRef sev, const SnpLaunchStart& options);
 /// KVM_SEV_SNP_LAUNCH_UPDATE: puts `memory`, whole pages, at the guest's page `gfn`; repeated until
 /// the kernel has taken all. Since 6.11. Errors: EINVAL (alignment; the range is not private).
 Result<void> snp_launch_update(const VmOps& vm, FdRef sev, u64 gfn, Bytes memory, SnpPageType type);
-/// KVM_SEV_SNP_LAUNCH_FINISH, with the owner's identity block (96 bytes) and its authentication
-/// (4096 bytes), or neither. Since 6.11. Errors: EMSGSIZE (other lengths).
+/// KVM_SEV_SNP_LAUNCH_FINISH: the guest may run, with the owner's identity block (96 bytes) and its
+/// authentication (4096 bytes), or neither. Since 6.11. Errors: EMSGSIZE (other lengths).
 Result<void> snp_launch_finish(const VmOps& vm, FdRef sev, std::span<const u8, 32> host_data,
                                Bytes id_block = {}, Bytes id_auth = {});
 

@@ -40,7 +40,7 @@ public:
     Result<bool> has_attr(Attr<T> attr) const {
         return kvm::detail::has_device_attr(fd_, attr.group, attr.attr);
     }
-    /// KVM_GET_DEVICE_ATTR. Needs cap::sys_attributes. Errors: ENXIO.
+    /// The attribute's value. KVM_GET_DEVICE_ATTR. Needs cap::sys_attributes. Errors: ENXIO.
     template <class T>
     Result<T> attr(Attr<T> attr) const {
         return kvm::detail::device_attr(fd_, attr);

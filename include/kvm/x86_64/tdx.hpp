@@ -15,7 +15,7 @@ using CapabilityList = FlexArray<Capabilities, CpuidEntry2, &Capabilities::nent>
 /// What KVM_TDX_INIT_VM takes: attributes and XFAM, owner's digests, the chosen CPUID bits.
 using InitVmList = FlexArray<InitVm, CpuidEntry2, &InitVm::nent>;
 
-/// KVM_TDX_CAPABILITIES.
+/// KVM_TDX_CAPABILITIES: what a TD on this host may have.
 Result<CapabilityList> capabilities(const VmOps& vm);
 /// KVM_TDX_INIT_VM: once, before the vCPUs.
 Result<void> init_vm(const VmOps& vm, const InitVmList& options);

@@ -17,44 +17,46 @@ class VcpuOps : public kvm::detail::Object {
 public:
     /// The general registers. KVM_GET_REGS.
     Result<Regs> regs() const { return call(fd_, op::x86_64::get_regs); }
-    /// KVM_SET_REGS. Pending exceptions are dropped.
+    /// Sets them. KVM_SET_REGS. Pending exceptions are dropped.
     Result<void> set_regs(const Regs& regs) { return call(fd_, op::x86_64::set_regs, regs); }
     /// Segments, control registers, EFER, APIC base. KVM_GET_SREGS.
     Result<Sregs> sregs() const { return call(fd_, op::x86_64::get_sregs); }
-    /// KVM_SET_SREGS. Errors: EINVAL (a combination that no CPU allows).
+    /// Sets them. KVM_SET_SREGS. Errors: EINVAL (a combination that no CPU allows).
     Result<void> set_sregs(const Sregs& sregs) { return call(fd_, op::x86_64::set_sregs, sregs); }
     /// The same with the PDPTRs, without the interrupt bitmap. KVM_GET_SREGS2. Needs cap::sregs2.
     /// Since 5.14.
     Result<Sregs2> sregs2() const { return call(fd_, op::x86_64::get_sregs2); }
-    /// KVM_SET_SREGS2. Needs cap::sregs2. Since 5.14. Errors: EINVAL.
+    /// Sets them. KVM_SET_SREGS2. Needs cap::sregs2. Since 5.14. Errors: EINVAL.
     Result<void> set_sregs2(const Sregs2& sregs) {
         return call(fd_, op::x86_64::set_sregs2, sregs);
     }
 
     /// x87 and SSE, but for `mxcsr`, which neither call touches: xsave() has all. KVM_GET_FPU.
     Result<Fpu> fpu() const { return call(fd_, op::x86_64::get_fpu); }
-    /// KVM_SET_FPU. What the vCPU has not used yet stays as after reset, whatever is set:
+    /// Sets it. KVM_SET_FPU. What the vCPU has not used yet stays as after reset, whatever is set:
     /// set_xsave() says by XSTATE_BV what is in use.
     Result<void> set_fpu(const Fpu& fpu) { return call(fd_, op::x86_64::set_fpu, fpu); }
     /// The XSAVE area, its first 4096 bytes. KVM_GET_XSAVE. Needs cap::xsave.
     /// Errors: EINVAL (the guest's area is longer: xsave2()).
     Result<Xsave> xsave() const { return call(fd_, op::x86_64::get_xsave); }
-    /// KVM_SET_XSAVE. Needs cap::xsave. Errors: EINVAL; EMSGSIZE where cap::xsave2 of `vm`, this
-    /// vCPU's VM, is more than 4096, as the kernel would read beyond `xsave`.
+    /// Sets it, if that is all of it. KVM_CHECK_EXTENSION, KVM_SET_XSAVE. Needs cap::xsave. Errors:
+    /// EINVAL; EMSGSIZE where cap::xsave2 of `vm`, this vCPU's VM, is more than 4096, as the kernel
+    /// would read beyond `xsave`.
     Result<void> set_xsave(const VmOps& vm, const Xsave& xsave);
-    /// The whole XSAVE area, as long as `vm`, this vCPU's VM, says. KVM_GET_XSAVE2. Needs
-    /// cap::xsave2. Since 5.17. Errors: ENOMEM.
+    /// The whole XSAVE area, as long as `vm`, this vCPU's VM, says. KVM_CHECK_EXTENSION,
+    /// KVM_GET_XSAVE2. Needs cap::xsave2. Since 5.17. Errors: ENOMEM.
     Result<Xsave2> xsave2(const VmOps& vm) const;
-    /// KVM_SET_XSAVE with a whole area. Needs cap::xsave2. Since 5.17.
+    /// Sets it. KVM_CHECK_EXTENSION, KVM_SET_XSAVE. Needs cap::xsave2. Since 5.17.
     /// Errors: EMSGSIZE (shorter than `vm` says), EINVAL.
     Result<void> set_xsave2(const VmOps& vm, const Xsave2& xsave);
     /// The extended control registers. KVM_GET_XCRS. Needs cap::xcrs.
     Result<Xcrs> xcrs() const { return call(fd_, op::x86_64::get_xcrs); }
-    /// KVM_SET_XCRS. Needs cap::xcrs. Errors: EINVAL (bits that the guest's CPUID lacks).
+    /// Sets them. KVM_SET_XCRS. Needs cap::xcrs. Errors: EINVAL (bits that the guest's CPUID
+    /// lacks).
     Result<void> set_xcrs(const Xcrs& xcrs) { return call(fd_, op::x86_64::set_xcrs, xcrs); }
     /// The debug registers. KVM_GET_DEBUGREGS. Needs cap::debugregs.
     Result<Debugregs> debugregs() const { return call(fd_, op::x86_64::get_debugregs); }
-    /// KVM_SET_DEBUGREGS. Needs cap::debugregs. Errors: EINVAL.
+    /// Sets them. KVM_SET_DEBUGREGS. Needs cap::debugregs. Errors: EINVAL.
     Result<void> set_debugregs(const Debugregs& regs) {
         return call(fd_, op::x86_64::set_debugregs, regs);
     }
@@ -62,28 +64,28 @@ public:
     /// The local APIC's registers. KVM_GET_LAPIC. Needs cap::irqchip. Errors: EINVAL without an
     /// APIC in the kernel.
     Result<LapicState> lapic() const { return call(fd_, op::x86_64::get_lapic); }
-    /// KVM_SET_LAPIC. Needs cap::irqchip. Errors: EINVAL.
+    /// Sets them. KVM_SET_LAPIC. Needs cap::irqchip. Errors: EINVAL.
     Result<void> set_lapic(const LapicState& lapic) {
         return call(fd_, op::x86_64::set_lapic, lapic);
     }
 
     /// One MSR. KVM_GET_MSRS. Errors: EINVAL (no such MSR).
     Result<u64> msr(u32 index) const;
-    /// KVM_SET_MSRS. Errors: EINVAL (no such MSR, or a value that it refuses).
+    /// Sets one MSR. KVM_SET_MSRS. Errors: EINVAL (no such MSR, or a value that it refuses).
     Result<void> set_msr(u32 index, u64 value);
     /// Fills in the data of any number of MSRs. KVM_GET_MSRS. Errors: EINVAL, with the index of the
     /// entry that the kernel refused as `detail`; the entries before it are filled in.
     Result<void> msrs(std::span<MsrEntry> entries) const { return detail::get_msrs(fd_, entries); }
-    /// KVM_SET_MSRS. Errors: EINVAL, with the index of the entry that the kernel refused as
-    /// `detail`; the entries before it are set.
+    /// Sets any number of MSRs, in order. KVM_SET_MSRS. Errors: EINVAL, with the index of the entry
+    /// that the kernel refused as `detail`; the entries before it are set.
     Result<void> set_msrs(std::span<const MsrEntry> entries) {
         return detail::set_msrs(fd_, entries);
     }
 
     /// The vCPU's CPUID leaves. KVM_GET_CPUID2. Needs cap::ext_cpuid.
     Result<CpuidList> cpuid2() const;
-    /// KVM_SET_CPUID2. Needs cap::ext_cpuid. Errors: EINVAL once the vCPU has run and the leaves
-    /// differ, E2BIG.
+    /// Sets them, before the first run(). KVM_SET_CPUID2. Needs cap::ext_cpuid. Errors: EINVAL once
+    /// the vCPU has run and the leaves differ, E2BIG.
     Result<void> set_cpuid2(const CpuidList& cpuid) {
         return call(fd_, op::x86_64::set_cpuid2, cpuid.header());
     }
@@ -99,7 +101,7 @@ public:
     /// The state of a guest that is a hypervisor. KVM_GET_NESTED_STATE. Needs cap::nested_state.
     /// Errors: EINVAL (the vCPU has no VMX or SVM), ENOMEM.
     Result<NestedStateBlob> nested_state() const;
-    /// KVM_SET_NESTED_STATE. Needs cap::nested_state. Errors: EINVAL.
+    /// Sets it. KVM_SET_NESTED_STATE. Needs cap::nested_state. Errors: EINVAL.
     Result<void> set_nested_state(const NestedStateBlob& state) {
         return call(fd_, op::x86_64::set_nested_state, state.header());
     }
@@ -113,14 +115,15 @@ public:
     /// An attribute of a Xen guest's vCPU; XenVcpuAttr::u has it. KVM_XEN_VCPU_GET_ATTR. Needs
     /// cap::xen_hvm with XenHvmFlag::shared_info. Errors: EINVAL, ENOENT.
     Result<XenVcpuAttr> xen_vcpu_attr(XenVcpuAttrType type) const;
-    /// KVM_XEN_VCPU_SET_ATTR. Needs cap::xen_hvm with XenHvmFlag::shared_info. Errors: EINVAL.
+    /// Changes one. KVM_XEN_VCPU_SET_ATTR. Needs cap::xen_hvm with XenHvmFlag::shared_info. Errors:
+    /// EINVAL.
     Result<void> set_xen_vcpu_attr(const XenVcpuAttr& attr) {
         return call(fd_, op::x86_64::xen_vcpu_set_attr, attr);
     }
 
     /// Pending exceptions, interrupts, NMI and SMI. KVM_GET_VCPU_EVENTS. Needs cap::vcpu_events.
     Result<VcpuEvents> vcpu_events() const { return call(fd_, op::x86_64::get_vcpu_events); }
-    /// KVM_SET_VCPU_EVENTS. Needs cap::vcpu_events. Errors: EINVAL.
+    /// Sets them. KVM_SET_VCPU_EVENTS. Needs cap::vcpu_events. Errors: EINVAL.
     Result<void> set_vcpu_events(const VcpuEvents& events) {
         return call(fd_, op::x86_64::set_vcpu_events, events);
     }
@@ -133,7 +136,8 @@ public:
 
     /// The guest's TSC frequency in kHz. KVM_GET_TSC_KHZ. Needs cap::get_tsc_khz.
     Result<u32> tsc_khz() const { return call(fd_, op::x86_64::get_tsc_khz); }
-    /// KVM_SET_TSC_KHZ. Needs cap::tsc_control. Errors: EINVAL (beyond what the host can scale).
+    /// Sets it. KVM_SET_TSC_KHZ. Needs cap::tsc_control. Errors: EINVAL (beyond what the host can
+    /// scale).
     Result<void> set_tsc_khz(u32 khz) { return call(fd_, op::x86_64::set_tsc_khz, khz); }
 
     /// What a guest-virtual address means now, by the guest's page tables. KVM_TRANSLATE.

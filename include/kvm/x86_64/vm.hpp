@@ -40,7 +40,7 @@ public:
         kvm::detail::call_into(fd_, op::x86_64::get_irqchip, chip);
         return chip;
     }
-    /// KVM_SET_IRQCHIP. Errors: ENXIO without create_irqchip(), EINVAL (no such chip).
+    /// Sets it. KVM_SET_IRQCHIP. Errors: ENXIO without create_irqchip(), EINVAL (no such chip).
     Result<void> set_irqchip(const Irqchip& chip) const {
         return call(fd_, op::x86_64::set_irqchip, chip);
     }
@@ -50,9 +50,9 @@ public:
     Result<void> create_pit2(Flags<PitFlag> flags = {}) const {
         return call(fd_, op::x86_64::create_pit2, PitConfig{flags.bits(), {}});
     }
-    /// KVM_GET_PIT2. Needs cap::pit_state2. Errors: ENXIO without create_pit2().
+    /// The timer's state. KVM_GET_PIT2. Needs cap::pit_state2. Errors: ENXIO without create_pit2().
     Result<PitState2> pit2() const { return call(fd_, op::x86_64::get_pit2); }
-    /// KVM_SET_PIT2. Needs cap::pit_state2. Errors: ENXIO without create_pit2().
+    /// Sets it. KVM_SET_PIT2. Needs cap::pit_state2. Errors: ENXIO without create_pit2().
     Result<void> set_pit2(const PitState2& state) const {
         return call(fd_, op::x86_64::set_pit2, state);
     }
@@ -72,9 +72,10 @@ public:
     /// The timer without its later additions; port 0x61 as the PIT's is in the kernel too. Prefer
     /// create_pit2(). KVM_CREATE_PIT. Needs cap::pit.
     Result<void> create_pit() const { return call(fd_, op::x86_64::create_pit); }
-    /// KVM_GET_PIT. Needs cap::pit. Errors: ENXIO without a timer. Prefer pit2().
+    /// The timer's state, the old form. KVM_GET_PIT. Needs cap::pit. Errors: ENXIO without a timer.
+    /// Prefer pit2().
     Result<PitState> pit() const;
-    /// KVM_SET_PIT. Needs cap::pit. Errors: ENXIO without a timer. Prefer set_pit2().
+    /// Sets it. KVM_SET_PIT. Needs cap::pit. Errors: ENXIO without a timer. Prefer set_pit2().
     Result<void> set_pit(const PitState& state) const {
         return call(fd_, op::x86_64::set_pit, state);
     }
@@ -119,7 +120,8 @@ public:
     /// An attribute of the Xen VM; XenHvmAttr::u has it. KVM_XEN_HVM_GET_ATTR. Needs cap::xen_hvm
     /// with XenHvmFlag::shared_info. Errors: EINVAL.
     Result<XenHvmAttr> xen_hvm_attr(XenAttrType type) const;
-    /// KVM_XEN_HVM_SET_ATTR. Needs cap::xen_hvm with XenHvmFlag::shared_info. Errors: EINVAL.
+    /// Changes one. KVM_XEN_HVM_SET_ATTR. Needs cap::xen_hvm with XenHvmFlag::shared_info. Errors:
+    /// EINVAL.
     Result<void> set_xen_hvm_attr(const XenHvmAttr& attr) const {
         return call(fd_, op::x86_64::xen_hvm_set_attr, attr);
     }
@@ -152,7 +154,7 @@ public:
 
     /// The TSC frequency that new vCPUs get, in kHz. KVM_GET_TSC_KHZ. Needs cap::vm_tsc_control.
     Result<u32> tsc_khz() const { return call(fd_, op::x86_64::get_tsc_khz); }
-    /// KVM_SET_TSC_KHZ. Needs cap::vm_tsc_control. Errors: EINVAL once there is a vCPU.
+    /// Sets it. KVM_SET_TSC_KHZ. Needs cap::vm_tsc_control. Errors: EINVAL once there is a vCPU.
     Result<void> set_tsc_khz(u32 khz) const { return call(fd_, op::x86_64::set_tsc_khz, khz); }
 };
 
