@@ -75,7 +75,7 @@ Result<void> get_msrs(FdRef fd, std::span<x86_64::MsrEntry> entries) {
     return x86_64::by_portions(fd, op::x86_64::get_msrs, entries,
                                [&](std::size_t at, std::size_t n, const x86_64::Portion& portion) {
                                    std::memcpy(entries.data() + at, portion.entries,
-                                               n * sizeof(MsrEntry));
+                                               n * sizeof(x86_64::MsrEntry));
                                });
 }
 
