@@ -22,7 +22,8 @@ Directory::~Directory() {
 
 std::string Directory::file(const std::string& name, const Bytes& content) const {
     const std::string path = path_ + "/" + name;
-    std::filesystem::remove(path);  // some file systems wait for the disk when a file is overwritten
+    // Some file systems wait for the disk when a file is overwritten.
+    std::filesystem::remove(path);
     std::ofstream stream(path, std::ios::binary);
     stream << content.text();
     stream.close();

@@ -109,8 +109,9 @@ public:
     std::byte* ram() const { return ram_; }
     /// Gives the memory back but keeps the addresses, inaccessible, for ever.
     void retire() {
-        (void)::mmap(base_, reserved_, PROT_NONE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        // If these fail, the guest keeps memory that is nobody else's.
+        (void)::mprotect(base_, reserved_, PROT_NONE);
+        (void)::madvise(base_, reserved_, MADV_DONTNEED);
         base_ = nullptr;
     }
 
