@@ -9,6 +9,8 @@
 #include <functional>
 #include <gtest/gtest.h>
 #include <kvm/kvm.hpp>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -211,6 +213,103 @@ TEST_F(Argument, ATokenIsNoneOfAnotherVm) {
     const Vm other(Fd(-1), 3 * 4096);
     u64 bitmap[2] = {};
     EXPECT_EQ(other.dirty_log(token, bitmap).error().code, EBADF);
+}
+
+/// What is newer than the library: by number, by the same functions, with the same errors.
+class Newer : public Argument {
+protected:
+    static Fd fd() { return Fd(::memfd_create("not kvm", MFD_CLOEXEC)); }
+};
+
+struct NewArgument {
+    u64 words[2];
+};
+
+TEST_F(Newer, ACapabilityIsAskedForByNumber) {
+    unsigned long asked = 0;
+    kernel = [&](std::uint32_t request, void* argument) -> long {
+        asked = reinterpret_cast<unsigned long>(argument);
+        return request == op::check_extension.request   ? 7
+               : op::get_api_version.request == request ? 12
+                                                        : -ENOTTY;
+    };
+    const Kvm kvm = Kvm::adopt(fd()).value();
+    EXPECT_EQ(kvm.check_extension(4242), 7);
+    EXPECT_EQ(asked, 4242u);
+    EXPECT_EQ(vm.check_extension(4243), 7);
+    EXPECT_EQ(asked, 4243u);
+    EXPECT_EQ(vm.check(Cap<int>{4244, "NEW"}), 7) << "or typed";
+    EXPECT_EQ(asked, 4244u);
+}
+
+TEST_F(Newer, ACapabilityIsEnabledByNumber) {
+    const EnableCap cap = of(op::enable_cap, [&] { EXPECT_TRUE(vm.enable_cap(4242, 1, 2, 3, 4)); });
+    EXPECT_EQ(cap.cap, 4242u);
+    for (u64 i = 0; i < 4; ++i) {
+        EXPECT_EQ(cap.args[i], i + 1);
+    }
+    kernel = [](std::uint32_t, void*) { return -EINVAL; };
+    EXPECT_EQ(vm.enable_cap(4242).error(), (Error{"KVM_ENABLE_CAP", EINVAL, 0}));
+    EXPECT_EQ(vm.enable(VmCap<bool, u64>{{4242, "NEW"}}, 1).error().code, EINVAL) << "or typed";
+}
+
+TEST_F(Newer, AnIoctlIsMadeByItsLine) {
+    const NewArgument in = of(abi::iow<NewArgument>(0xfe, "KVM_NEW"), [&] {
+        EXPECT_TRUE(call(FdRef(5), abi::iow<NewArgument>(0xfe, "KVM_NEW"), {{1, 2}}));
+    });
+    EXPECT_EQ(in.words[1], 2u);
+
+    kernel = [](std::uint32_t, void* argument) {
+        static_cast<NewArgument*>(argument)->words[0] = 3;
+        return 4L;
+    };
+    EXPECT_EQ(call(FdRef(5), abi::ior<NewArgument>(0xfe, "KVM_NEW"))->words[0], 3u);
+    NewArgument both{{8, 9}};
+    EXPECT_EQ(call(FdRef(5), abi::iowr<NewArgument, int>(0xfe, "KVM_NEW"), both), 4);
+    EXPECT_EQ(both.words[0], 3u);
+    kernel = [](std::uint32_t, void* argument) { return reinterpret_cast<long>(argument); };
+    EXPECT_EQ(call(FdRef(5), abi::io<int>(0xfe, "KVM_NEW"), 9), 9);
+
+    kernel = [](std::uint32_t, void*) { return -ENOTTY; };
+    EXPECT_EQ(call(FdRef(5), abi::io(0xfe, "KVM_NEW")).error(), (Error{"KVM_NEW", ENOTTY, 0}));
+}
+
+TEST_F(Newer, AnExitHasItsReasonAndThePage) {
+    const Fd file = fd();
+    ASSERT_EQ(::ftruncate(file.number(), 3 * 4096), 0);
+    Vcpu vcpu = Vcpu::adopt(file.duplicate().value(), 3 * 4096).value();
+    kernel = [&](std::uint32_t, void*) {
+        vcpu.raw().exit_reason = 99;
+        vcpu.raw().padding[0] = 0x42;
+        return 0L;
+    };
+    const auto exit = vcpu.run();
+    ASSERT_TRUE(exit);
+    EXPECT_EQ(exit->visit(handlers{[](exit::Other other) { return other.reason; },
+                                   [](const auto&) { return 0u; }}),
+              99u);
+    EXPECT_EQ(exit->raw().padding[0], 0x42);
+}
+
+TEST_F(Newer, FlagsTypesAndAttributesAreNumbersToo) {
+    const Flags<MemFlag> flag(1u << 30);
+    const auto region = of(op::set_user_memory_region,
+                           [&] { EXPECT_TRUE(vm.add_memory(Slot(0), 0_gpa, memory, flag)); });
+    EXPECT_EQ(region.flags, 1u << 30);
+
+    const auto attribute = of(op::set_device_attr, [&] {
+        EXPECT_TRUE(Device(Fd(-1)).set_attr(Attr<u32>{7, 8, "KVM_DEV_NEW"}, 9));
+    });
+    EXPECT_EQ(attribute.group, 7u);
+    EXPECT_EQ(attribute.attr, 8u);
+
+    kernel = [](std::uint32_t request, void* type) {
+        return request == op::create_device.request &&
+                       static_cast<CreateDevice*>(type)->type == DeviceType(99)
+                   ? -ENODEV
+                   : -ENOTTY;
+    };
+    EXPECT_EQ(vm.create_device(DeviceType(99)).error().code, ENODEV);
 }
 
 }  // namespace
