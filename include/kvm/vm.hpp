@@ -194,7 +194,8 @@ public:
         return call(fd_, op::register_coalesced_mmio,
                     CoalescedMmioZone{address.value(), size, address.is_port() ? 1u : 0u});
     }
-    /// Undoes it: every zone within these bytes. KVM_UNREGISTER_COALESCED_MMIO.
+    /// Undoes it for every zone that contains these bytes; no such zone is no error.
+    /// KVM_UNREGISTER_COALESCED_MMIO.
     Result<void> unregister_coalesced_mmio(IoAddress address, u32 size) const {
         return call(fd_, op::unregister_coalesced_mmio,
                     CoalescedMmioZone{address.value(), size, address.is_port() ? 1u : 0u});

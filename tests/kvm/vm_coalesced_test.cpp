@@ -107,6 +107,20 @@ TEST_F(VmCoalesced, AfterUnregisteringWritesExitAgain) {
     EXPECT_FALSE(writes.pop(write));
 }
 
+TEST_F(VmCoalesced, AZoneIsUnregisteredByBytesWithinIt) {
+    REQUIRE_CAP(kvm(), cap::coalesced_mmio);
+    Guest guest(kvm());
+    CoalescedRing writes = ring(guest);
+    ASSERT_OK(guest.vm().register_coalesced_mmio(Gpa(layout::mmio), 0x100));
+    EXPECT_OK(guest.vm().unregister_coalesced_mmio(Gpa(layout::mmio), 0x200)) << "no zone has them";
+    load_script(guest, {{store1, layout::mmio, 1}, {}, {store1, layout::mmio, 2}});
+    guest.run_to<exit::Hlt>();
+    CoalescedMmio write;
+    EXPECT_TRUE(writes.pop(write));
+    EXPECT_OK(guest.vm().unregister_coalesced_mmio(Gpa(layout::mmio + 0x10), 8));
+    guest.run_to<exit::MmioWrite>();
+}
+
 TEST_F(VmCoalesced, TheRingIsMappedFromItsOwnPageOnlyAndMoves) {
     REQUIRE_CAP(kvm(), cap::coalesced_mmio);
     Guest guest(kvm());

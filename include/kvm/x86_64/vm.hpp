@@ -7,8 +7,8 @@
 
 namespace kvm::x86_64 {
 
-/// One range of an MSR filter: bit n of `bitmap` set lets the guest access MSR `base` + n in the
-/// ways that `flags` name; the other ways are not this range's concern.
+/// One range of an MSR filter: bit n of `bitmap`, whole 64-bit words, set lets the guest access MSR
+/// `base` + n in the ways that `flags` name; the other ways are not this range's concern.
 struct MsrRange {
     Flags<MsrFilterFlag> flags;
     u32 base;
@@ -46,7 +46,8 @@ public:
     }
 
     /// An 8254 timer in the kernel, wired to GSI 0. After create_irqchip(), before the vCPUs.
-    /// KVM_CREATE_PIT2. Needs cap::pit2. Errors: EEXIST, ENOENT (no irqchip).
+    /// KVM_CREATE_PIT2. Needs cap::pit2. Errors: EEXIST, ENOENT (no irqchip; older kernels make a
+    /// timer that nothing hears).
     Result<void> create_pit2(Flags<PitFlag> flags = {}) const {
         return call(fd_, op::x86_64::create_pit2, PitConfig{flags.bits(), {}});
     }
