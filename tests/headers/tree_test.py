@@ -70,7 +70,8 @@ class Tree(unittest.TestCase):
 
     def test_documents_link_to_files_that_exist(self):
         for name in (name for name in tracked() if name.endswith(".md")):
-            for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", (ROOT / name).read_text()):
+            prose = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(), flags=re.S | re.M)  # a lambda is no link
+            for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", prose):
                 if "://" not in link and not link.startswith("mailto:"):
                     with self.subTest(document=name, link=link):
                         self.assertTrue((ROOT / name).parent.joinpath(link).exists())
