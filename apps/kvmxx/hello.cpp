@@ -15,7 +15,6 @@ namespace kvmxx {
 namespace {
 
 constexpr kvm::Gpa code_address(0x1000);
-constexpr kvm::Gpa beyond_memory(0x8000);
 
 /// Real mode: adds 2 and 3, prints the digit and a newline on port 0x3f8, writes a byte where there
 /// is no memory, reads it back, prints that, halts.

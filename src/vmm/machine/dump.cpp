@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <iterator>
+#include <tuple>
 #include <vmm/machine/impl.hpp>
 
 namespace vmm {
@@ -105,8 +106,9 @@ MachineReport Machine::Impl::report() const {
                                       count);
         }
     }
-    std::stable_sort(report.exits.begin(), report.exits.end(),
-                     [](const auto& a, const auto& b) { return a.second > b.second; });
+    std::sort(report.exits.begin(), report.exits.end(), [](const auto& a, const auto& b) {
+        return std::tie(b.second, a.first) < std::tie(a.second, b.first);
+    });
     report.ports = ports_.unhandled();
     report.addresses = mmio_.unhandled();
     report.msrs = msrs_.list();
