@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* cost OUTPUT COMMAND...: runs the command with both outputs into a file, then prints the user and system
-   time that it and its threads took, in microseconds, and its wait status. Under the lab's --icount a
-   microsecond is 1000 instructions, a guest's own included. */
+/* cost OUTPUT COMMAND...: runs the command with both outputs into a file, then prints the user and
+   system time that it and its threads took, in microseconds, and its wait status. Under the lab's
+   --icount a microsecond is 1000 instructions, a guest's own included. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static long microseconds(struct timeval t) {
-    return t.tv_sec * 1000000L + t.tv_usec;
-}
+static long microseconds(struct timeval t) { return t.tv_sec * 1000000L + t.tv_usec; }
 
 int main(int argc, char** argv) {
     if (argc < 3) {

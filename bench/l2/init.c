@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The guest's whole user space: say that it is up, then reset. Without libc, so that what is measured is
-   the kernel's boot and the VMM. */
+/* The guest's whole user space: say that it is up, then reset. Without libc, so that what is
+   measured is the kernel's boot and the VMM. */
 
 static long call4(long nr, long a, long b, long c, long d) {
     long result;
@@ -12,7 +12,13 @@ static long call4(long nr, long a, long b, long c, long d) {
     return result;
 }
 
-enum { nr_write = 1, nr_reboot = 169, magic1 = 0xfee1dead, magic2 = 672274793, restart = 0x01234567 };
+enum {
+    nr_write = 1,
+    nr_reboot = 169,
+    magic1 = 0xfee1dead,
+    magic2 = 672274793,
+    restart = 0x01234567
+};
 
 void _start(void) {
     static const char up[] = "l2: up\n";
