@@ -71,12 +71,39 @@ TEST_F(SerialTest, HoldsOneByteWithoutFifos) {
     EXPECT_EQ(in(iir), 0x01);
 }
 
+TEST_F(SerialTest, KeepsTheByteThatWaitsWhenTheFifosComeOn) {
+    out(ier, 1);
+    serial.receive(bytes("a"));
+    out(fcr, 1);
+    EXPECT_EQ(serial.receive(bytes("b")), 1u);
+    EXPECT_EQ(in(data), 'a');
+    EXPECT_EQ(in(data), 'b');
+    serial.receive(bytes("c"));
+    out(fcr, 3);
+    EXPECT_EQ(in(lsr) & 1, 0) << "cleared on demand";
+}
+
 TEST_F(SerialTest, TakesNoInputUntilTheGuestListens) {
     out(fcr, 1);
     EXPECT_EQ(serial.receive(bytes("lost?")), 0u);
     out(ier, 1);
     EXPECT_GT(peer.rooms, 0);
     EXPECT_EQ(serial.receive(bytes("kept")), 4u);
+}
+
+TEST_F(SerialTest, TakesADriverThatTriesOutItsRegistersForNoListener) {
+    out(ier, 0x0f);
+    EXPECT_EQ(in(ier), 0x0f);
+    EXPECT_EQ(serial.room(), 0u);
+    out(ier, 0);
+    in(lsr);
+    EXPECT_EQ(serial.room(), 0u);
+    EXPECT_EQ(peer.rooms, 0);
+    out(ier, 0x0f);
+    EXPECT_EQ(in(iir), 0x02) << "the transmitter's interrupt";
+    EXPECT_EQ(serial.room(), 1u);
+    out(ier, 0);
+    EXPECT_EQ(serial.room(), 0u) << "it listens no longer";
 }
 
 TEST_F(SerialTest, TakesAGuestThatPollsForAListener) {

@@ -41,6 +41,7 @@ protected:
     void write_byte(std::uint64_t offset, std::uint8_t value) override;
 
 private:
+    void note_access(std::uint64_t offset);
     std::uint8_t read_register(std::uint64_t offset);
     bool write_register(std::uint64_t offset, std::uint8_t value);
     std::uint8_t read_lsr();
@@ -71,9 +72,10 @@ private:
     std::uint8_t msr_delta_ = 0;
     bool overrun_ = false;
     bool transmit_pending_ =
-        false;  // the "transmitter is empty" interrupt has not been acknowledged
-    bool listening_ = false;
-    unsigned polls_ = 0;  // reads of LSR with nothing in between
+        false;                // the "transmitter is empty" interrupt has not been acknowledged
+    bool listening_ = false;  // the guest wants input
+    bool probing_ = false;    // or may be trying out which bits IER has
+    unsigned polls_ = 0;      // reads of LSR with nothing in between
     kvm::Level level_ = kvm::Level::low;
 };
 

@@ -59,7 +59,15 @@ void Serial::write_byte(std::uint64_t offset, std::uint8_t value) {
     }
 }
 
+void Serial::note_access(std::uint64_t offset) {
+    if (probing_ && offset != ier) {
+        probing_ = false;
+        listening_ = true;
+    }
+}
+
 std::uint8_t Serial::read_register(std::uint64_t offset) {
+    note_access(offset);
     polls_ = offset == lsr ? polls_ : 0;
     switch (offset) {
         case rbr_thr:
@@ -93,6 +101,7 @@ std::uint8_t Serial::read_register(std::uint64_t offset) {
 
 /// Returns whether `value` goes out on the line.
 bool Serial::write_register(std::uint64_t offset, std::uint8_t value) {
+    note_access(offset);
     polls_ = 0;
     switch (offset) {
         case rbr_thr:
@@ -156,14 +165,17 @@ void Serial::write_ier(std::uint8_t value) {
     if (enabled & ier_transmit) {
         transmit_pending_ = true;  // the transmitter is empty, as it always is
     }
-    if (ier_ & ier_receive) {
-        listening_ = true;
-    }
+    // Drivers try out IER by setting all of it and clearing it again. Who means it gets the
+    // transmitter's interrupt at once, and touches another register.
+    probing_ = (ier_ & ier_receive) != 0 && (enabled & ier_transmit) != 0;
+    listening_ = (ier_ & ier_receive) != 0 && !probing_;
 }
 
 void Serial::write_fcr(std::uint8_t value) {
-    const bool toggled = ((value ^ fcr_) & fcr_enable) != 0;
-    if (toggled || value & fcr_clear_receiver) {
+    // The data sheet has switching the FIFOs on clear them, too. The byte that waits is kept all
+    // the same: Linux switches them on after it has enabled the receiver's interrupt.
+    const bool off = fifo_enabled() && !(value & fcr_enable);
+    if (off || value & fcr_clear_receiver) {
         count_ = 0;
         overrun_ = false;
     }
