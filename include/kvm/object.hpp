@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <cerrno>
 #include <kvm/abi/cap.hpp>
 #include <kvm/abi/table.hpp>
 #include <kvm/ioctl.hpp>
@@ -60,6 +61,16 @@ public:
         return call(fd_, op::check_extension, static_cast<unsigned long>(cap));
     }
 };
+
+/// An ioctl that reads a list, whose header its owner may change: EMSGSIZE for a count beyond the
+/// capacity, by which the kernel would read what is behind the list.
+template <class Arg, class List>
+[[gnu::always_inline]] inline Result<void> call_list(FdRef fd, Ioctl<Arg, Dir::in> op,
+                                                     const List& list) {
+    const long done =
+        list.wanted() > list.capacity() ? -EMSGSIZE : raw_ioctl(fd, op.request, &list.header());
+    return answer<void>(op.name, done);
+}
 
 /// A capability's argument as the kernel's word.
 template <class T>

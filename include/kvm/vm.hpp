@@ -68,20 +68,16 @@ public:
     /// unmapped. KVM_SET_USER_MEMORY_REGION. Errors: EBADF (a token of another Vm, or one that is
     /// used up).
     Result<void> remove_memory(Memslot&& slot) const;
-    /// The ioctl itself, for those who keep account of slots themselves: not for slots that have a
-    /// token. A size of 0 removes the slot.
-    /// KVM_SET_USER_MEMORY_REGION. Errors, with the slot as `detail`: see add_memory().
+    /// The ioctl itself, for those who keep account of slots themselves. A size of 0 removes the
+    /// slot. KVM_SET_USER_MEMORY_REGION. Errors, with the slot as `detail`: EEXIST (a Memslot has
+    /// the slot, and would outlive it), and add_memory()'s.
     Result<void> set_user_memory_region(const UserspaceMemoryRegion& region) const {
-        constexpr auto op = op::set_user_memory_region;
-        return detail::answer<void>(op.name, detail::raw_ioctl(fd_, op.request, &region),
-                                    region.slot);
+        return set_untaken(op::set_user_memory_region, region);
     }
     /// The ioctl with guest_memfd. KVM_SET_USER_MEMORY_REGION2. Needs cap::user_memory2. Since 6.8.
-    /// Errors, with the slot as `detail`: see add_memory().
+    /// Errors, with the slot as `detail`: see set_user_memory_region().
     Result<void> set_user_memory_region2(const UserspaceMemoryRegion2& region) const {
-        constexpr auto op = op::set_user_memory_region2;
-        return detail::answer<void>(op.name, detail::raw_ioctl(fd_, op.request, &region),
-                                    region.slot);
+        return set_untaken(op::set_user_memory_region2, region);
     }
 
     /// One bit for each page that was written since the last call, and the log starts anew (unless
@@ -143,9 +139,10 @@ public:
         return done ? Result<int>(line.status) : std::unexpected(done.error());
     }
     /// Replaces the whole table of what each GSI is wired to. KVM_SET_GSI_ROUTING. Needs
-    /// cap::irq_routing, whose value is the most entries. Errors: EINVAL.
+    /// cap::irq_routing, whose value is the most entries. Errors: EINVAL, EMSGSIZE (a count beyond
+    /// the capacity).
     Result<void> set_gsi_routing(const GsiRouting& routing) const {
-        return call(fd_, op::set_gsi_routing, routing.header());
+        return detail::call_list(fd_, op::set_gsi_routing, routing);
     }
     /// Sends a message-signalled interrupt; true if a vCPU got it, false if it is blocked.
     /// KVM_SIGNAL_MSI. Needs cap::signal_msi. Errors: EINVAL (no irqchip, or a flag).
@@ -227,6 +224,16 @@ private:
     Result<void> set_region(const Memslot& slot, const UserspaceMemoryRegion& region) const {
         constexpr auto op = op::set_user_memory_region;
         const long answer = owns(slot) ? detail::raw_ioctl(fd_, op.request, &region) : -EBADF;
+        return detail::answer<void>(op.name, answer, region.slot);
+    }
+    /// For a slot that has no token, nor gets one meanwhile.
+    template <class Region>
+    Result<void> set_untaken(Ioctl<Region, Dir::in> op, const Region& region) const {
+        long answer = -slots_.take(Slot(region.slot));
+        if (answer == 0) [[likely]] {
+            answer = detail::raw_ioctl(fd_, op.request, &region);
+            slots_.drop(Slot(region.slot));
+        }
         return detail::answer<void>(op.name, answer, region.slot);
     }
     Result<void> irqfd(const Irqfd& irqfd) const { return call(fd_, op::irqfd, irqfd); }

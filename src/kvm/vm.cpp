@@ -141,18 +141,19 @@ Result<Memslot> Vm::add_memory(Slot slot, Gpa address, std::span<std::byte> memo
         return fail(op::set_user_memory_region2.name, taken, static_cast<u32>(slot));
     }
     flags |= MemFlag::guest_memfd;
-    const auto done = set_user_memory_region2({static_cast<u32>(slot),
-                                               flags.bits(),
-                                               address.value(),
-                                               memory.size(),
-                                               reinterpret_cast<u64>(memory.data()),
-                                               offset,
-                                               static_cast<u32>(private_memory.fd().number()),
-                                               0,
-                                               {}});
+    const auto done = call(fd_, op::set_user_memory_region2,
+                           {static_cast<u32>(slot),
+                            flags.bits(),
+                            address.value(),
+                            memory.size(),
+                            reinterpret_cast<u64>(memory.data()),
+                            offset,
+                            static_cast<u32>(private_memory.fd().number()),
+                            0,
+                            {}});
     if (!done) {
         slots_.drop(slot);
-        return std::unexpected(done.error());
+        return fail(done.error().what, done.error().code, static_cast<u32>(slot));
     }
     return Memslot(slots_.vm(), slot, address, memory, flags);
 }

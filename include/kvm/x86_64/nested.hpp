@@ -27,6 +27,10 @@ public:
     /// The state's beginning, with its format, flags and size.
     NestedState& header() { return *state_; }
     const NestedState& header() const { return *state_; }
+    /// How many bytes there is room for, the header included, and how many NestedState::size tells
+    /// of.
+    std::size_t capacity() const { return capacity_; }
+    std::size_t wanted() const { return state_ ? state_->size : 0; }
     /// What follows the header, as much of it as NestedState::size says.
     std::span<std::byte> data() { return {reinterpret_cast<std::byte*>(state_ + 1), data_size()}; }
     std::span<const std::byte> data() const {

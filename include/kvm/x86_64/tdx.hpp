@@ -17,7 +17,7 @@ using InitVmList = FlexArray<InitVm, CpuidEntry2, &InitVm::nent>;
 
 /// KVM_TDX_CAPABILITIES: what a TD on this host may have.
 Result<CapabilityList> capabilities(const VmOps& vm);
-/// KVM_TDX_INIT_VM: once, before the vCPUs.
+/// KVM_TDX_INIT_VM: once, before the vCPUs. Errors: EMSGSIZE (a count beyond the capacity).
 Result<void> init_vm(const VmOps& vm, const InitVmList& options);
 /// KVM_TDX_INIT_VCPU: `rcx` is what the guest finds in RCX.
 Result<void> init_vcpu(VcpuOps& vcpu, u64 rcx);

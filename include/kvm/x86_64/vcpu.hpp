@@ -87,12 +87,12 @@ public:
     /// Sets them, before the first run(). KVM_SET_CPUID2. Needs cap::ext_cpuid. Errors: EINVAL once
     /// the vCPU has run and the leaves differ, E2BIG.
     Result<void> set_cpuid2(const CpuidList& cpuid) {
-        return call(fd_, op::x86_64::set_cpuid2, cpuid.header());
+        return kvm::detail::call_list(fd_, op::x86_64::set_cpuid2, cpuid);
     }
 
     /// The old form, without subleaves: prefer set_cpuid2(). KVM_SET_CPUID. Errors: EINVAL, E2BIG.
     Result<void> set_cpuid(const OldCpuidList& cpuid) {
-        return call(fd_, op::x86_64::set_cpuid, cpuid.header());
+        return kvm::detail::call_list(fd_, op::x86_64::set_cpuid, cpuid);
     }
     /// The CPUID leaves of Hyper-V's interface for this vCPU. KVM_GET_SUPPORTED_HV_CPUID. Needs
     /// cap::hyperv_cpuid; prefer Kvm::supported_hv_cpuid().
@@ -103,7 +103,7 @@ public:
     Result<NestedStateBlob> nested_state() const;
     /// Sets it. KVM_SET_NESTED_STATE. Needs cap::nested_state. Errors: EINVAL.
     Result<void> set_nested_state(const NestedStateBlob& state) {
-        return call(fd_, op::x86_64::set_nested_state, state.header());
+        return kvm::detail::call_list(fd_, op::x86_64::set_nested_state, state);
     }
 
     /// Gives the vCPU machine-check banks: MCG_CAP, of what Kvm::mce_cap_supported() has.

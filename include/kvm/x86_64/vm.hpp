@@ -98,9 +98,9 @@ public:
 
     /// Which PMU events the guest may count. KVM_SET_PMU_EVENT_FILTER. Needs cap::pmu_event_filter;
     /// cap::pmu_event_masked_events for PmuEventFlag::masked_events. Since 5.3. Errors: EINVAL,
-    /// E2BIG.
+    /// E2BIG, EMSGSIZE (a count beyond the capacity).
     Result<void> set_pmu_event_filter(const PmuEvents& filter) const {
-        return call(fd_, op::x86_64::set_pmu_event_filter, filter.header());
+        return kvm::detail::call_list(fd_, op::x86_64::set_pmu_event_filter, filter);
     }
 
     /// Hypercalls that post the event `connection` (24 bits) signal `event` and do not exit.

@@ -27,7 +27,11 @@ Result<CapabilityList> capabilities(const VmOps& vm) {
 }
 
 Result<void> init_vm(const VmOps& vm, const InitVmList& options) {
-    return issue(vm.fd(), CmdId::init_vm, 0, address_of(&options.header()), "KVM_TDX_INIT_VM");
+    constexpr const char* name = "KVM_TDX_INIT_VM";
+    if (options.wanted() > options.capacity()) {
+        return fail(name, EMSGSIZE, static_cast<u32>(options.wanted()));
+    }
+    return issue(vm.fd(), CmdId::init_vm, 0, address_of(&options.header()), name);
 }
 
 Result<void> init_vcpu(VcpuOps& vcpu, u64 rcx) {

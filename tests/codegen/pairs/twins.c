@@ -146,19 +146,22 @@ struct done* twin_vm_move_memory(struct done* result, struct vm* vm, struct slot
     }
     return result;
 }
-struct done* twin_vm_set_user_memory_region(struct done* result, const struct object* vm,
-                                            const struct kvm_userspace_memory_region* region) {
-    return set_region(result, vm->fd, region);
-}
-struct done* twin_vm_set_user_memory_region2(struct done* result, const struct object* vm,
-                                             const uint32_t* region) {
-    long answer = inline_ioctl(vm->fd, SET_USER_MEMORY_REGION2, (long)region);
-    if (unlikely(answer < 0)) {
-        FAIL_AS(result, "KVM_SET_USER_MEMORY_REGION2", (int)-answer, *region);
+/* A region begins with its slot. */
+#define SET_UNTAKEN(name, OP, what)                                                                \
+    struct done* twin_##name(struct done* result, struct vm* vm, const uint32_t* region) {         \
+        long answer = -slots_take(&vm->slots, *region);                                            \
+        if (!unlikely(answer)) {                                                                   \
+            answer = inline_ioctl(vm->fd, OP, (long)region);                                       \
+            slots_drop(&vm->slots, *region);                                                       \
+        }                                                                                          \
+        if (unlikely(answer < 0)) {                                                                \
+            FAIL_AS(result, what, (int)-answer, *region);                                          \
+        }                                                                                          \
+        result->ok = true;                                                                         \
+        return result;                                                                             \
     }
-    result->ok = true;
-    return result;
-}
+SET_UNTAKEN(vm_set_user_memory_region, KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION")
+SET_UNTAKEN(vm_set_user_memory_region2, SET_USER_MEMORY_REGION2, "KVM_SET_USER_MEMORY_REGION2")
 struct done* twin_vm_dirty_log(struct done* result, struct vm* vm, const struct slot* slot,
                                struct span bitmap) {
     CHECK_SLOT(result, "KVM_GET_DIRTY_LOG", vm, slot)
@@ -197,7 +200,7 @@ struct result_int* twin_vm_irq_line_status(struct result_int* result, const stru
     CHECK(result, "KVM_IRQ_LINE_STATUS", answer)
     SUCCEED(result, line.status);
 }
-SET_LIST(vm_set_gsi_routing, KVM_SET_GSI_ROUTING)
+SET_LIST(vm_set_gsi_routing, KVM_SET_GSI_ROUTING, 0)
 struct result_bool* twin_vm_signal_msi(struct result_bool* result, const struct object* vm,
                                        const struct kvm_msi* msi) {
     long answer = inline_ioctl(vm->fd, KVM_SIGNAL_MSI, (long)msi);
@@ -308,7 +311,7 @@ struct result_pit* twin_vm_pit(struct result_pit* result, const struct object* v
 SET(vm_set_pit, KVM_SET_PIT)
 ANSWER(vm_nr_mmu_pages, result_u64, KVM_GET_NR_MMU_PAGES, 0)
 NUMBER(vm_set_nr_mmu_pages, KVM_SET_NR_MMU_PAGES, uint64_t)
-SET_LIST(vm_set_pmu_event_filter, KVM_SET_PMU_EVENT_FILTER)
+SET_LIST(vm_set_pmu_event_filter, KVM_SET_PMU_EVENT_FILTER, 1)
 MADE(vm_add_hyperv_eventfd, KVM_HYPERV_EVENTFD,
      ((struct kvm_hyperv_eventfd){connection, fd, 0, {0}}), uint32_t connection, int fd)
 MADE(vm_remove_hyperv_eventfd, KVM_HYPERV_EVENTFD,

@@ -110,15 +110,19 @@ static inline __attribute__((always_inline)) struct done* done(struct done* resu
                              const void* value) {                                                  \
         return done(result, #OP, inline_ioctl(object->fd, OP, (long)value));                       \
     }
-/* The same with a list: a header and its entries in a block on the heap. */
+/* The same with a list: a header and its entries in a block on the heap, with a count in the
+   header's word number AT that must not exceed the capacity. */
 struct list {
     void* block;
     size_t capacity;
 };
-#define SET_LIST(name, OP)                                                                         \
+#define SET_LIST(name, OP, AT)                                                                     \
     struct done* twin_##name(struct done* result, const struct object* object,                     \
                              const struct list* list) {                                            \
-        return done(result, #OP, inline_ioctl(object->fd, OP, (long)list->block));                 \
+        size_t wanted = list->block ? ((const uint32_t*)list->block)[AT] : 0;                      \
+        return done(result, #OP,                                                                   \
+                    wanted > list->capacity ? -EMSGSIZE                                            \
+                                            : inline_ioctl(object->fd, OP, (long)list->block));    \
     }
 #define GET(name, OP, ...)                                                                         \
     RESULT(result_##name, __VA_ARGS__);                                                            \
