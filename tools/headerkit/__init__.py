@@ -125,7 +125,7 @@ class Header:
                 return found
             if word.startswith("///"):
                 doc.append(word[3:].strip())
-            elif word.endswith(":"):
+            elif word.endswith(":") and not word.startswith("/"):
                 public, leader = word == "public:", None
             elif word.count("\n") > 1:
                 self.doc = self.doc or " ".join(doc)
@@ -157,8 +157,9 @@ class Header:
             depth += (match.group(0) in "([") - (match.group(0) in ")]") if len(match.group(0)) == 1 else 0
             self.at = match.end()
         text, body = clean(self.text[start:self.at]), ""
-        public = public and ("detail" not in names or names[-1] == "CheckExtension" or
-                             re.match(r"class CheckExtension", text) is not None)
+        shared = ("Object", "CheckExtension")  # in detail, but what users call is theirs
+        public = public and (not {"detail", "reg_id"} & set(names) or names[-1] in shared or
+                             re.match(rf"class ({'|'.join(shared)}) ", text + " ") is not None)
         if self.text[self.at] == ";":
             self.at += 1
         elif match := re.match(r"(?:inline )?namespace ([\w:]*)$|extern", text):
