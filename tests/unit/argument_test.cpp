@@ -312,5 +312,27 @@ TEST_F(Newer, FlagsTypesAndAttributesAreNumbersToo) {
     EXPECT_EQ(vm.create_device(DeviceType(99)).error().code, ENODEV);
 }
 
+/// What KVM_RUN's errno means depends on the page beside it.
+using RunAnswer = Newer;
+
+TEST_F(RunAnswer, ARunThatFailsIsAnExitWhereTheKernelExplainsIt) {
+    const Fd file = fd();
+    ASSERT_EQ(::ftruncate(file.number(), 3 * 4096), 0);
+    Vcpu vcpu = Vcpu::adopt(file.duplicate().value(), 3 * 4096).value();
+    const auto reason_of = [&](int error, ExitReason in_page) -> Result<ExitReason> {
+        vcpu.raw().exit_reason = static_cast<u32>(in_page);
+        kernel = [error](std::uint32_t, void*) { return -error; };
+        const auto exit = vcpu.run();
+        return exit ? Result<ExitReason>(exit->reason()) : std::unexpected(exit.error());
+    };
+    EXPECT_EQ(reason_of(EINTR, ExitReason::io), ExitReason::intr);
+    EXPECT_EQ(reason_of(EAGAIN, ExitReason::unknown), ExitReason::intr);
+    EXPECT_EQ(reason_of(EFAULT, ExitReason::memory_fault), ExitReason::memory_fault);
+    EXPECT_EQ(reason_of(EHWPOISON, ExitReason::memory_fault), ExitReason::memory_fault);
+    EXPECT_EQ(reason_of(EFAULT, ExitReason::io).error(), (Error{"KVM_RUN", EFAULT, 0}));
+    EXPECT_EQ(reason_of(EHWPOISON, ExitReason::io).error().code, EHWPOISON);
+    EXPECT_EQ(reason_of(EIO, ExitReason::memory_fault).error().code, EIO);
+}
+
 }  // namespace
 }  // namespace kvm::test
