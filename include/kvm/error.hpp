@@ -21,7 +21,10 @@ struct Error {
     /// What the operation documents: the index of the MSR that was refused, the slot, the vCPU id.
     std::uint32_t detail = 0;
 
-    friend constexpr bool operator==(const Error&, const Error&) = default;
+    /// The same operation by its text, wherever that is kept, the same errno and number.
+    friend constexpr bool operator==(const Error& a, const Error& b) {
+        return a.code == b.code && a.detail == b.detail && __builtin_strcmp(a.what, b.what) == 0;
+    }
 };
 static_assert(sizeof(Error) == 16 && __is_trivially_copyable(Error));
 
