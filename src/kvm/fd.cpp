@@ -2,6 +2,8 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <kvm/fd.hpp>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace kvm {
 
@@ -49,6 +51,28 @@ Result<std::uint64_t> EventFd::read() const {
     }
     return count;
 }
+
+#ifdef KVMXX_TSAN
+bool detail::called_by_libc(long nr, const long (&args)[6], long& result) {
+    auto* address = reinterpret_cast<void*>(args[0]);
+    const auto length = static_cast<std::size_t>(args[1]);
+    if (nr == arch::nr_close) {
+        result = ::close(static_cast<int>(args[0])) == 0 ? 0 : -errno;
+        return true;
+    }
+    if (nr == arch::nr_munmap) {
+        result = ::munmap(address, length) == 0 ? 0 : -errno;
+        return true;
+    }
+    if (nr == arch::nr_mmap) {
+        void* const mapped = ::mmap(address, length, static_cast<int>(args[2]),
+                                    static_cast<int>(args[3]), static_cast<int>(args[4]), args[5]);
+        result = mapped == MAP_FAILED ? -errno : reinterpret_cast<long>(mapped);
+        return true;
+    }
+    return false;
+}
+#endif
 
 Result<Fd> detail::open(const char* path, int flags) {
     long fd;

@@ -197,13 +197,11 @@ TEST_F(MachineTest, LeavesNoDescriptorsAndNoThreadsBehind) {
 
 TEST_F(MachineTest, RunsManyAtOnceInOneProcess) {
     std::array<Buffer, 4> consoles;
-    std::vector<Machine> machines;
     std::vector<std::jthread> threads;
+    const MachineConfig c = config(print_and_reset);
     for (Buffer& own : consoles) {
-        machines.push_back(must(Machine::create(config(print_and_reset), own)));
-    }
-    for (Machine& m : machines) {
-        threads.emplace_back([&] { EXPECT_EQ(must(m.run()).reason, EndReason::reset); });
+        threads.emplace_back(
+            [&] { EXPECT_EQ(must(must(Machine::create(c, own)).run()).reason, EndReason::reset); });
     }
     threads.clear();
     for (const Buffer& own : consoles) {

@@ -25,10 +25,16 @@ def lab(*arguments, **keywords):
     return subprocess.run([LAB, *arguments], capture_output=True, env=ENVIRONMENT, timeout=200, **keywords)
 
 
+def heed_signals():
+    """In a job that a shell put into the background, or under nohup, some are ignored, and so by children."""
+    for number in signal.SIGINT, signal.SIGHUP, signal.SIGTERM:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(*arguments, **keywords):
     """Start it, and wait until CMD says "up"."""
     process = subprocess.Popen([LAB, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
-                               **keywords)
+                               preexec_fn=heed_signals, **keywords)
     assert process.stdout.readline() == b"up\n", process.communicate()
     return process
 
