@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "kernels_ioctls.hpp"
 #include "print.hpp"
 
 #include <cerrno>
@@ -31,6 +32,7 @@ TEST(ErrorText, OfOpeningNamesTheCauseAndTheCure) {
 }
 
 TEST(ErrorText, OfOpeningIsWhatOpeningReallyGives) {
+    REQUIRE_KERNELS_IOCTLS();
     const auto missing = Kvm::open("/nonexistent");
     ASSERT_FALSE(missing);
     EXPECT_PRED2(says, explain(missing.error()), "modprobe");

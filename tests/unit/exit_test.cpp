@@ -72,17 +72,6 @@ TEST(Exit, HypercallHasItsArgumentsAndTakesAReply) {
     EXPECT_EQ(page.get<u64>(56), 0xfeedu);
 }
 
-TEST(Exit, DebugHasTheArchitecturesState) {
-    RunPage page(4);
-    page.at(0, u32{1}).at(8, u64{0x1234}).at(16, u64{0x4000}).at(24, u64{0x400});
-    page.expect<exit::Debug>([](const exit::Debug& e) {
-        EXPECT_EQ(e.arch.exception, 1u);
-        EXPECT_EQ(e.arch.pc, 0x1234u);
-        EXPECT_EQ(e.arch.dr6, 0x4000u);
-        EXPECT_EQ(e.arch.dr7, 0x400u);
-    });
-}
-
 RunPage mmio(u8 is_write, u32 len) {
     RunPage page(6);
     page.at(0, u64{0xfee0'0030}).at(8, u64{0x0807'0605'0403'0201}).at(16, len).at(20, is_write);

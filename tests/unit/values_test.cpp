@@ -73,7 +73,6 @@ TEST(Flags, KeepTheBitsThatTheyHaveNoNameFor) {
 TEST(Flags, AreAsWideAsTheKernelsWord) {
     static_assert(sizeof(Flags<MemFlag>) == 4 && sizeof(Flags<MemoryAttribute>) == 8);
     static_assert(sizeof(Flags<RunFlag>) == 2);
-    static_assert((Flags<RunFlag>(RunFlag::smm) | RunFlag::guest_mode).bits() == 5);
 }
 
 TEST(Flags, DoNotMixWithNumbersAndOtherFlags) {

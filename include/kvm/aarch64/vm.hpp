@@ -60,13 +60,15 @@ public:
         return copy_mte_tags(address, const_cast<u8*>(tags.data()), tags.size(), 0);
     }
 
-    /// Whether the VM has the attribute. KVM_HAS_DEVICE_ATTR. Needs cap::vm_attributes.
+    /// Whether the VM has the attribute; false too where VMs have none at all (before 6.4), which
+    /// no capability tells. KVM_HAS_DEVICE_ATTR.
     template <class T>
     Result<bool> has_attr(Attr<T> attr) const {
-        return kvm::detail::has_device_attr(fd_, attr.group, attr.attr);
+        const auto has = kvm::detail::has_device_attr(fd_, attr.group, attr.attr);
+        return !has && has.error().code == EINVAL ? Result<bool>(false) : has;
     }
-    /// Changes the attribute. KVM_SET_DEVICE_ATTR. Needs cap::vm_attributes. Errors: ENXIO, EBUSY
-    /// (a vCPU has run).
+    /// Changes the attribute. KVM_SET_DEVICE_ATTR. Errors: ENXIO (no such attribute), EINVAL (that,
+    /// before 6.4; or the value), EBUSY (a vCPU has run), EEXIST.
     template <class T>
     Result<void> set_attr(Attr<T> attr, const std::type_identity_t<T>& value) const {
         return kvm::detail::set_device_attr(fd_, attr, value);

@@ -7,7 +7,7 @@
 /// The ids of riscv64's registers in the ONE_REG interface: Documentation/virt/kvm/api.rst 4.68.
 namespace kvm::riscv64 {
 
-namespace detail {
+namespace reg_id {
 
 consteval RegId<u64> reg(u64 type, std::size_t offset) {
     return RegId<u64>(u64(0x80) << 56 | reg_size_u64 | type << 24 | offset / 8);
@@ -16,65 +16,65 @@ consteval RegId<u64> subreg(u64 type, u64 subtype, std::size_t index) {
     return RegId<u64>(u64(0x80) << 56 | reg_size_u64 | type << 24 | subtype << 16 | index);
 }
 
-}  // namespace detail
+}  // namespace reg_id
 
 /// KVM_REG_RISCV_CONFIG.
-inline constexpr RegId<u64> isa = detail::reg(1, offsetof(ConfigRegs, isa));
+inline constexpr RegId<u64> isa = reg_id::reg(1, offsetof(ConfigRegs, isa));
 inline constexpr RegId<u64> zicbom_block_size =
-    detail::reg(1, offsetof(ConfigRegs, zicbom_block_size));
-inline constexpr RegId<u64> mvendorid = detail::reg(1, offsetof(ConfigRegs, mvendorid));
-inline constexpr RegId<u64> marchid = detail::reg(1, offsetof(ConfigRegs, marchid));
-inline constexpr RegId<u64> mimpid = detail::reg(1, offsetof(ConfigRegs, mimpid));
+    reg_id::reg(1, offsetof(ConfigRegs, zicbom_block_size));
+inline constexpr RegId<u64> mvendorid = reg_id::reg(1, offsetof(ConfigRegs, mvendorid));
+inline constexpr RegId<u64> marchid = reg_id::reg(1, offsetof(ConfigRegs, marchid));
+inline constexpr RegId<u64> mimpid = reg_id::reg(1, offsetof(ConfigRegs, mimpid));
 inline constexpr RegId<u64> zicboz_block_size =
-    detail::reg(1, offsetof(ConfigRegs, zicboz_block_size));
-inline constexpr RegId<u64> satp_mode = detail::reg(1, offsetof(ConfigRegs, satp_mode));
+    reg_id::reg(1, offsetof(ConfigRegs, zicboz_block_size));
+inline constexpr RegId<u64> satp_mode = reg_id::reg(1, offsetof(ConfigRegs, satp_mode));
 inline constexpr RegId<u64> zicbop_block_size =
-    detail::reg(1, offsetof(ConfigRegs, zicbop_block_size));
+    reg_id::reg(1, offsetof(ConfigRegs, zicbop_block_size));
 
 /// KVM_REG_RISCV_CORE: x(1) is ra, x(2) sp, x(10) a0.
-inline constexpr RegId<u64> pc = detail::reg(2, offsetof(CoreRegs, pc));
-consteval RegId<u64> x(unsigned n) { return detail::reg(2, offsetof(CoreRegs, x) + (n - 1) * 8); }
-inline constexpr RegId<u64> mode = detail::reg(2, offsetof(CoreRegs, mode));
+inline constexpr RegId<u64> pc = reg_id::reg(2, offsetof(CoreRegs, pc));
+consteval RegId<u64> x(unsigned n) { return reg_id::reg(2, offsetof(CoreRegs, x) + (n - 1) * 8); }
+inline constexpr RegId<u64> mode = reg_id::reg(2, offsetof(CoreRegs, mode));
 
 /// KVM_REG_RISCV_CSR.
-inline constexpr RegId<u64> sstatus = detail::reg(3, offsetof(CsrRegs, sstatus));
-inline constexpr RegId<u64> sie = detail::reg(3, offsetof(CsrRegs, sie));
-inline constexpr RegId<u64> stvec = detail::reg(3, offsetof(CsrRegs, stvec));
-inline constexpr RegId<u64> sscratch = detail::reg(3, offsetof(CsrRegs, sscratch));
-inline constexpr RegId<u64> sepc = detail::reg(3, offsetof(CsrRegs, sepc));
-inline constexpr RegId<u64> scause = detail::reg(3, offsetof(CsrRegs, scause));
-inline constexpr RegId<u64> stval = detail::reg(3, offsetof(CsrRegs, stval));
-inline constexpr RegId<u64> sip = detail::reg(3, offsetof(CsrRegs, sip));
-inline constexpr RegId<u64> satp = detail::reg(3, offsetof(CsrRegs, satp));
-inline constexpr RegId<u64> scounteren = detail::reg(3, offsetof(CsrRegs, scounteren));
-inline constexpr RegId<u64> senvcfg = detail::reg(3, offsetof(CsrRegs, senvcfg));
+inline constexpr RegId<u64> sstatus = reg_id::reg(3, offsetof(CsrRegs, sstatus));
+inline constexpr RegId<u64> sie = reg_id::reg(3, offsetof(CsrRegs, sie));
+inline constexpr RegId<u64> stvec = reg_id::reg(3, offsetof(CsrRegs, stvec));
+inline constexpr RegId<u64> sscratch = reg_id::reg(3, offsetof(CsrRegs, sscratch));
+inline constexpr RegId<u64> sepc = reg_id::reg(3, offsetof(CsrRegs, sepc));
+inline constexpr RegId<u64> scause = reg_id::reg(3, offsetof(CsrRegs, scause));
+inline constexpr RegId<u64> stval = reg_id::reg(3, offsetof(CsrRegs, stval));
+inline constexpr RegId<u64> sip = reg_id::reg(3, offsetof(CsrRegs, sip));
+inline constexpr RegId<u64> satp = reg_id::reg(3, offsetof(CsrRegs, satp));
+inline constexpr RegId<u64> scounteren = reg_id::reg(3, offsetof(CsrRegs, scounteren));
+inline constexpr RegId<u64> senvcfg = reg_id::reg(3, offsetof(CsrRegs, senvcfg));
 /// By word of AiaCsrRegs: KVM_REG_RISCV_CSR_AIA. And KVM_REG_RISCV_CSR_SMSTATEEN's one.
-consteval RegId<u64> aia_csr(std::size_t word) { return detail::subreg(3, 1, word); }
-inline constexpr RegId<u64> sstateen0 = detail::subreg(3, 2, 0);
+consteval RegId<u64> aia_csr(std::size_t word) { return reg_id::subreg(3, 1, word); }
+inline constexpr RegId<u64> sstateen0 = reg_id::subreg(3, 2, 0);
 
 /// KVM_REG_RISCV_TIMER.
-inline constexpr RegId<u64> timer_frequency = detail::reg(4, offsetof(TimerRegs, frequency));
-inline constexpr RegId<u64> timer_time = detail::reg(4, offsetof(TimerRegs, time));
-inline constexpr RegId<u64> timer_compare = detail::reg(4, offsetof(TimerRegs, compare));
-inline constexpr RegId<u64> timer_state = detail::reg(4, offsetof(TimerRegs, state));
+inline constexpr RegId<u64> timer_frequency = reg_id::reg(4, offsetof(TimerRegs, frequency));
+inline constexpr RegId<u64> timer_time = reg_id::reg(4, offsetof(TimerRegs, time));
+inline constexpr RegId<u64> timer_compare = reg_id::reg(4, offsetof(TimerRegs, compare));
+inline constexpr RegId<u64> timer_state = reg_id::reg(4, offsetof(TimerRegs, state));
 
 /// KVM_REG_RISCV_FP_F and _FP_D: f0 to f31, then fcsr.
 consteval RegId<u32> f32(unsigned n) {
     return RegId<u32>(u64(0x80) << 56 | reg_size_u32 | u64(5) << 24 | n);
 }
-consteval RegId<u64> f64(unsigned n) { return detail::subreg(6, 0, n); }
+consteval RegId<u64> f64(unsigned n) { return reg_id::subreg(6, 0, n); }
 inline constexpr RegId<u32> fcsr(u64(0x80) << 56 | reg_size_u32 | u64(6) << 24 | 32);
 
 /// KVM_REG_RISCV_ISA_EXT: whether the guest has the ISA extension of KVM's number
 /// (KVM_RISCV_ISA_EXT_*).
-consteval RegId<u64> isa_ext(u64 number) { return detail::subreg(7, 0, number); }
+consteval RegId<u64> isa_ext(u64 number) { return reg_id::subreg(7, 0, number); }
 /// KVM_REG_RISCV_SBI_EXT: whether the guest has the SBI extension of KVM's number
 /// (KVM_RISCV_SBI_EXT_*).
-consteval RegId<u64> sbi_ext(u64 number) { return detail::subreg(8, 0, number); }
+consteval RegId<u64> sbi_ext(u64 number) { return reg_id::subreg(8, 0, number); }
 /// KVM_REG_RISCV_SBI_STA: where the guest finds its stolen time, by half.
-consteval RegId<u64> sbi_sta(u64 word) { return detail::subreg(10, 0, word); }
+consteval RegId<u64> sbi_sta(u64 word) { return reg_id::subreg(10, 0, word); }
 
 /// KVM_REG_RISCV_VECTOR: vstart, vl, vtype, vcsr, vlenb.
-consteval RegId<u64> vector_csr(u64 word) { return detail::subreg(9, 0, word); }
+consteval RegId<u64> vector_csr(u64 word) { return reg_id::subreg(9, 0, word); }
 
 }  // namespace kvm::riscv64
