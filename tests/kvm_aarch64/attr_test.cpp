@@ -133,8 +133,7 @@ TEST_F(AttrArm, CallsAreFiltered) {
     if (!must(guest.vm().has_attr(smccc_filter))) {
         GTEST_SKIP() << "needs KVM_ARM_VM_SMCCC_FILTER, which this KVM lacks";
     }
-    ASSERT_OK(guest.vm().set_attr(smccc_filter,
-                                  {0xc6000000, 1, SmcccAction::fwd_to_user, {}}));
+    ASSERT_OK(guest.vm().set_attr(smccc_filter, {0xc6000000, 1, SmcccAction::fwd_to_user, {}}));
     EXPECT_ERRNO(guest.vm().set_attr(smccc_filter, {0xc6000000, 1, SmcccAction::deny, {}}), EEXIST);
     guest.load(guests::firmware());
     guest.set(x(0), 0xc6000000);
@@ -157,8 +156,8 @@ TEST_F(AttrArm, WithoutAGicTheVmmHasTheTimersLine) {
     guest.set(timer_ctl, 1);
     const Exit exit = guest.run();
     EXPECT_EQ(exit.reason(), ExitReason::intr) << "the line has risen";
-    EXPECT_TRUE(Flags<DeviceIrq>(guest.vcpu().sync_regs().device_irq_level)
-                    .has(DeviceIrq::el1_vtimer));
+    EXPECT_TRUE(
+        Flags<DeviceIrq>(guest.vcpu().sync_regs().device_irq_level).has(DeviceIrq::el1_vtimer));
 }
 
 TEST_F(AttrArm, TheOldWayToPlaceAGicNeedsOne) {
@@ -172,8 +171,8 @@ TEST_F(AttrArm, PointerAuthenticationIsBothOrNeither) {
     const Vm vm = must(kvm().create_vm());
     Vcpu vcpu = must(vm.create_vcpu(VcpuId(0)));
     EXPECT_ERRNO(vcpu.init(vcpu_init(vm, {VcpuFeature::ptrauth_address})), EINVAL);
-    EXPECT_OK(vcpu.init(
-        vcpu_init(vm, {VcpuFeature::ptrauth_address, VcpuFeature::ptrauth_generic})));
+    EXPECT_OK(
+        vcpu.init(vcpu_init(vm, {VcpuFeature::ptrauth_address, VcpuFeature::ptrauth_generic})));
 }
 
 }  // namespace

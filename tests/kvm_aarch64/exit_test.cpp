@@ -143,7 +143,6 @@ TEST_F(ExitArm, AGuestWithoutMemoryUnderItsInstructionsIsEnosysOrHasAnAbort) {
     }
 }
 
-
 class KickArm : public WithKvm {
 protected:
     void SetUp() override {

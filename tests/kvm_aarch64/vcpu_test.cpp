@@ -45,9 +45,9 @@ TEST_F(VcpuArm, IsResetByTheSameInitAgain) {
     EXPECT_EQ(guest.get(x(3)), 0u);
     EXPECT_EQ(guest.get(pc), 0u);
     EXPECT_EQ(guest.get(pstate), 0x3c5u);
-    EXPECT_ERRNO(guest.vcpu().init(vcpu_init(guest.vm(), {VcpuFeature::power_off,
-                                                          VcpuFeature::el1_32bit})),
-                 EINVAL);
+    EXPECT_ERRNO(
+        guest.vcpu().init(vcpu_init(guest.vm(), {VcpuFeature::power_off, VcpuFeature::el1_32bit})),
+        EINVAL);
 }
 
 TEST_F(VcpuArm, StartsPoweredOffWhereAskedTo) {

@@ -100,8 +100,8 @@ TEST_F(VmArm, WithManualProtectTheLogStaysUntilItIsCleared) {
     EXPECT_ERRNO(guest.vm().clear_dirty_log(slot, 1, 64, bitmap), EINVAL);
 }
 
-/// Has the guest write `value`, `value` + 1, ... to `address`, + `step`, ...: `count` 4-byte writes,
-/// and a last one to layout::mmio.
+/// Has the guest write `value`, `value` + 1, ... to `address`, + `step`, ...: `count` 4-byte
+/// writes, and a last one to layout::mmio.
 void store(Guest& guest, u32 value, u64 address, u64 count, u64 step) {
     guest.load(guests::store());
     guest.set(x(0), value);
@@ -114,8 +114,8 @@ void store(Guest& guest, u32 value, u64 address, u64 count, u64 step) {
 TEST_F(VmArm, CoalescedWritesAreQueuedInOrder) {
     REQUIRE_CAP(kvm(), cap::coalesced_mmio);
     Guest guest(kvm());
-    CoalescedRing ring = must(
-        CoalescedRing::map(guest.vcpu(), must(guest.vm().check(cap::coalesced_mmio))));
+    CoalescedRing ring =
+        must(CoalescedRing::map(guest.vcpu(), must(guest.vm().check(cap::coalesced_mmio))));
     constexpr u64 zone = layout::mmio + 0x1000;
     ASSERT_OK(guest.vm().register_coalesced_mmio(Gpa(zone), 0x100));
     store(guest, 7, zone, 3, 4);
