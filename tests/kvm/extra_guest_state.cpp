@@ -2,12 +2,14 @@
 //
 // State that goes from one VM to another, registers by kvm_run, what KVM tells its guests, and
 // switches of KVM's own, as the kernel's and others' tests ask for them (docs/peer-tests.md).
+#include "script.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <support/guest.hpp>
 #include <support/pages.hpp>
 #include <thread>
+#include <vector>
 
 KVMXX_GUEST(hypercall)
 KVMXX_GUEST_LABEL(hypercall, amd)
@@ -21,6 +23,7 @@ class MovedGuest : public WithKvm {};
 class PendingEvents : public WithKvm {};
 class PvTime : public WithKvm {};
 class Switches : public WithKvm {};
+class ProcessorsTogether : public WithKvm {};
 class ChangingMemory : public WithKvm {};
 
 constexpr u32 msr_kvmclock = 0x4b56'4d01, msr_steal_time = 0x4b56'4d03;
@@ -168,6 +171,19 @@ TEST_F(PvTime, TheHostsWriteOfTheAdjustmentLeavesTheTscAlone) {
     EXPECT_LT(must(guest.vcpu().msr(tsc)) - before, u64(1) << 50);
 }
 
+TEST_F(PvTime, HyperVsReferenceTimeFollowsTheClock) {
+    constexpr u32 reference_counter = 0x4000'0020;  // in units of 100 ns
+    Guest guest(kvm(), [](Vm& vm) { must(vm.create_irqchip()); });
+    REQUIRE_CAP(guest.vm(), cap::hyperv_time);
+    ClockData hour = {};
+    hour.clock = 3'600'000'000'000;
+    ASSERT_OK(guest.vm().set_clock(hour));
+    const u64 first = must(guest.vcpu().msr(reference_counter));
+    EXPECT_GE(first, hour.clock / 100);
+    EXPECT_LT(first, (hour.clock + 60'000'000'000) / 100);
+    EXPECT_GE(must(guest.vcpu().msr(reference_counter)), first);
+}
+
 /// A guest about to read or write an MSR.
 void about_to(Guest& guest, std::size_t label, u32 msr) {
     guest.load_long(guests::msr());
@@ -223,6 +239,51 @@ TEST_F(Switches, AHypercallOfTheOtherVendorIsUndefinedWithoutTheQuirk) {
     } catch (const std::runtime_error& error) {
         GTEST_SKIP() << "needs hypercalls from the guest's kernel mode: " << error.what();
     }
+}
+
+TEST_F(Switches, TheMsrOfSupervisorStatesTakesSupportedBitsOnly) {
+    constexpr u32 xss = 0xda0;
+    Guest guest(kvm());
+    if (std::ranges::count(must(kvm().msr_index_list()), xss) == 0) {
+        GTEST_SKIP() << "needs the MSR IA32_XSS, which this KVM lacks";
+    }
+    EXPECT_EQ(must(guest.vcpu().msr(xss)), 0u);
+    EXPECT_OK(guest.vcpu().set_msr(xss, 0));
+    EXPECT_ERRNO(guest.vcpu().set_msr(xss, ~u64(0)), EINVAL);
+    EXPECT_EQ(must(guest.vcpu().msr(xss)), 0u);
+}
+
+TEST_F(ProcessorsTogether, AnInterruptFromOneWakesAnotherThatHalts) {
+    constexpr u64 lapic = 0xfee00000;
+    constexpr u8 vector = 0x45;
+    Guest guest(kvm(), [](Vm& vm) { must(vm.create_irqchip()); });
+    load_script(guest, {{store4, lapic + 0xf0, 0x1ff}, {wait}, {out1, 0xe2, 0}});
+    guest.set_gate(vector, guests::script_handler());
+    Vcpu other = must(guest.vm().create_vcpu(VcpuId(1)));
+    must(other.set_cpuid2(must(kvm().supported_cpuid())));
+    Sregs sregs = must(guest.vcpu().sregs());
+    sregs.apic_base = must(other.sregs()).apic_base;
+    must(other.set_sregs(sregs));
+    must(other.set_mp_state({MpStateValue::runnable}));
+    constexpr u64 its_script = layout::data + 0x1000;
+    const std::vector<Operation> sends = {{store4, lapic + 0xf0, 0x1ff},
+                                          {out1, 0xe1, 0},
+                                          {store4, lapic + 0x310, 0},
+                                          {store4, lapic + 0x300, vector},
+                                          {out1, 0xe3, 0}};
+    guest.write(its_script, std::as_bytes(std::span(sends)));
+    Regs regs = guest.regs();
+    regs.rsi = its_script;
+    regs.rsp -= 0x1000;
+    must(other.set_regs(regs));
+    std::jthread sender([&] {
+        const Watchdog watchdog(std::chrono::seconds(10));
+        EXPECT_EQ(must(other.run()).reason(), ExitReason::io);
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        EXPECT_EQ(must(other.run()).reason(), ExitReason::io);
+    });
+    EXPECT_EQ(guest.run_to<exit::IoOut>().port, interrupted_port);
+    EXPECT_EQ(guest.run_to<exit::IoOut>().port, Port(0xe2));
 }
 
 TEST_F(ChangingMemory, SlotsComeAndGoWhileTheGuestRuns) {

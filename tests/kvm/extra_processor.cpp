@@ -3,6 +3,7 @@
 // What a guest's processor does, as far as other projects' tests ask for it (docs/peer-tests.md).
 // Where a KVM interprets the guest and cannot do an instruction, the test is skipped and says so.
 #include <algorithm>
+#include <cerrno>
 #include <support/guest.hpp>
 
 KVMXX_GUEST(cpu)
@@ -358,6 +359,17 @@ TEST_F(Processor, RefusesABitOfControlRegister4ThatItsCpuidHasNot) {
     Sregs sregs = must(vcpu().sregs());
     sregs.cr4 |= vmxe;
     EXPECT_FALSE(vcpu().set_sregs(sregs));
+}
+
+TEST_F(Processor, RefusesAnApicBaseThatNoProcessorHas) {
+    constexpr u64 enabled = 1 << 11, x2apic = 1 << 10, reserved = 1;
+    Sregs sregs = must(vcpu().sregs());
+    const u64 good = sregs.apic_base;
+    for (const u64 bad : {(good & ~enabled) | x2apic, good | reserved, good | u64(1) << 60}) {
+        sregs.apic_base = bad;
+        EXPECT_ERRNO(vcpu().set_sregs(sregs), EINVAL);
+    }
+    EXPECT_EQ(must(vcpu().sregs()).apic_base, good);
 }
 
 }  // namespace
