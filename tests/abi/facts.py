@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 OR MIT
-"""facts.py ours OUT.cpp HEADER...: a table of every fact that the library's headers state, by the
+"""facts.py ours OUT.cpp ARCH HEADER...: a table of every fact that the library's headers state, by the
 kernel's name: numbers as the compiler computes them from the library's own constants and types. Of the
-other architectures' headers, the ioctls.
+architectures other than ARCH, the ioctls.
 facts.py theirs OUT.c CC: a table of every fact in the installed <linux/kvm.h>, to be compiled as C.
 
 A name follows from ours by the library's rules of naming (kvm::x86_64::VcpuEvents::flags is
@@ -36,9 +36,28 @@ EXCEPTIONS = {
     "kvm::x86_64::max_io_msrs": None,  # MAX_IO_MSRS, which the kernel keeps to itself, less one
     "kvm::x86_64::least_vcpu_mmap_size": None,
     "kvm::x86_64::msr_filter_max_bitmap_bytes": "KVM_MSR_FILTER_MAX_BITMAP_SIZE",
+    "kvm::aarch64::DeviceAddr": "kvm_arm_device_addr",
+    "kvm::aarch64::CopyMteTags": "kvm_arm_copy_mte_tags",
+    "kvm::aarch64::CounterOffset": "kvm_arm_counter_offset",
+    "kvm::aarch64::RegMaskRange": "reg_mask_range",
+    "kvm::aarch64::CoreRegs": "kvm_regs",
+    "kvm::aarch64::reg_mask_count": "KVM_ARM_FEATURE_ID_RANGE_SIZE",
+    "kvm::aarch64::least_vcpu_mmap_size": None,
+    "kvm::riscv64::CoreRegs": "kvm_riscv_core",
+    "kvm::riscv64::AiaCsrRegs": "kvm_riscv_aia_csr",
+    "kvm::riscv64::SmstateenCsrRegs": "kvm_riscv_smstateen_csr",
+    "kvm::riscv64::TimerRegs": "kvm_riscv_timer",
+    "kvm::riscv64::least_vcpu_mmap_size": None,
 }
-# Structures that are only the head of the kernel's.
-HEADS = {"kvm::GuestDebugHeader": "kvm_guest_debug"}
+# Structures whose size is not the kernel's: the head of its; those that grow with it, as they are no
+# argument of an ioctl; empty ones.
+HEADS = {
+    "kvm::GuestDebugHeader": "kvm_guest_debug",
+    "kvm::riscv64::ConfigRegs": "kvm_riscv_config",
+    "kvm::riscv64::CsrRegs": "kvm_riscv_csr",
+    "kvm::riscv64::DebugExitArch": "kvm_debug_exit_arch",
+    "kvm::riscv64::SyncRegs": "kvm_sync_regs",
+}
 # Fields of another path than the kernel's; None: padding that the kernel's compiler adds without a name.
 FIELDS = {
     "kvm_guest_debug.debugreg": "kvm_guest_debug.arch.debugreg",
@@ -46,21 +65,103 @@ FIELDS = {
     "kvm_tdx_capabilities.padding": "kvm_tdx_capabilities.cpuid.padding",
     "kvm_tdx_init_vm.nent": "kvm_tdx_init_vm.cpuid.nent",
     "kvm_tdx_init_vm.padding": "kvm_tdx_init_vm.cpuid.padding",
+    "kvm_guest_debug.dbg_bcr": "kvm_guest_debug.arch.dbg_bcr",
+    "kvm_guest_debug.dbg_bvr": "kvm_guest_debug.arch.dbg_bvr",
+    "kvm_guest_debug.dbg_wcr": "kvm_guest_debug.arch.dbg_wcr",
+    "kvm_guest_debug.dbg_wvr": "kvm_guest_debug.arch.dbg_wvr",
+    "kvm_regs.regs": "kvm_regs.regs.regs",
+    "kvm_regs.sp": "kvm_regs.regs.sp",
+    "kvm_regs.pc": "kvm_regs.regs.pc",
+    "kvm_regs.pstate": "kvm_regs.regs.pstate",
+    "kvm_regs.vregs": "kvm_regs.fp_regs.vregs",
+    "kvm_regs.fpsr": "kvm_regs.fp_regs.fpsr",
+    "kvm_regs.fpcr": "kvm_regs.fp_regs.fpcr",
+    "kvm_regs.reserved": None,
+    "kvm_regs.pad": None,
+    "kvm_riscv_core.pc": "kvm_riscv_core.regs.pc",
+    "kvm_riscv_core.x": None,  # a member for each
     "kvm_msr_filter.pad": None,
     "kvm_msr_filter_range.pad": None,
 }
-# Constants that are members or parts of something else.
+# Room for what is larger on another architecture.
+UNSIZED = {"kvm_run.debug"}
+# Constants that are members or parts of something else: of every architecture, and of one.
 EXTRAS = {
     "KVM_API_VERSION": "kvm::Kvm::api_version_expected",
-    "KVM_VCPU_TSC_CTRL": "kvm::x86_64::tsc_offset.group",
-    "KVM_VCPU_TSC_OFFSET": "kvm::x86_64::tsc_offset.attr",
-    "KVM_X86_XCOMP_GUEST_SUPP": "kvm::x86_64::xcomp_guest_supp.attr",
     "KVM_DEV_VFIO_GROUP": "kvm::vfio::file_add.group",
     "KVM_DEV_VFIO_GROUP_ADD": "kvm::vfio::file_add.attr",
     "KVM_DEV_VFIO_GROUP_DEL": "kvm::vfio::file_del.attr",
     "EFD_SEMAPHORE": "kvm::EventFdFlag::semaphore",
     "EFD_NONBLOCK": "kvm::EventFdFlag::nonblock",
 }
+ARCH_EXTRAS = {
+    "x86_64": {
+        "KVM_VCPU_TSC_CTRL": "kvm::x86_64::tsc_offset.group",
+        "KVM_VCPU_TSC_OFFSET": "kvm::x86_64::tsc_offset.attr",
+        "KVM_X86_XCOMP_GUEST_SUPP": "kvm::x86_64::xcomp_guest_supp.attr",
+    },
+    "aarch64": {
+        "KVM_ARM_VCPU_PMU_V3_CTRL": "kvm::aarch64::pmu_v3_irq.group",
+        "KVM_ARM_VCPU_PMU_V3_IRQ": "kvm::aarch64::pmu_v3_irq.attr",
+        "KVM_ARM_VCPU_PMU_V3_INIT": "kvm::aarch64::pmu_v3_init.attr",
+        "KVM_ARM_VCPU_PMU_V3_FILTER": "kvm::aarch64::pmu_v3_filter.attr",
+        "KVM_ARM_VCPU_PMU_V3_SET_PMU": "kvm::aarch64::pmu_v3_set_pmu.attr",
+        "KVM_ARM_VCPU_TIMER_CTRL": "kvm::aarch64::timer_irq_vtimer.group",
+        "KVM_ARM_VCPU_TIMER_IRQ_VTIMER": "kvm::aarch64::timer_irq_vtimer.attr",
+        "KVM_ARM_VCPU_TIMER_IRQ_PTIMER": "kvm::aarch64::timer_irq_ptimer.attr",
+        "KVM_ARM_VCPU_PVTIME_CTRL": "kvm::aarch64::pvtime_ipa.group",
+        "KVM_ARM_VCPU_PVTIME_IPA": "kvm::aarch64::pvtime_ipa.attr",
+        "KVM_VGIC_V2_ADDR_TYPE_DIST": "kvm::aarch64::vgic::v2_addr_dist.attr",
+        "KVM_VGIC_V2_ADDR_TYPE_CPU": "kvm::aarch64::vgic::v2_addr_cpu.attr",
+        "KVM_VGIC_V3_ADDR_TYPE_DIST": "kvm::aarch64::vgic::v3_addr_dist.attr",
+        "KVM_VGIC_V3_ADDR_TYPE_REDIST": "kvm::aarch64::vgic::v3_addr_redist.attr",
+        "KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION": "kvm::aarch64::vgic::v3_addr_redist_region.attr",
+        "KVM_VGIC_ITS_ADDR_TYPE": "kvm::aarch64::vgic::its_addr.attr",
+        "KVM_VGIC_V2_DIST_SIZE": "kvm::aarch64::vgic::v2_dist_size",
+        "KVM_VGIC_V2_CPU_SIZE": "kvm::aarch64::vgic::v2_cpu_size",
+        "KVM_VGIC_V3_DIST_SIZE": "kvm::aarch64::vgic::v3_dist_size",
+        "KVM_VGIC_V3_REDIST_SIZE": "kvm::aarch64::vgic::v3_redist_size",
+        "KVM_VGIC_V3_ITS_SIZE": "kvm::aarch64::vgic::its_size",
+        "KVM_DEV_ARM_VGIC_GRP_ADDR": "kvm::aarch64::vgic::v3_addr_dist.group",
+        "KVM_DEV_ARM_VGIC_GRP_NR_IRQS": "kvm::aarch64::vgic::nr_irqs.group",
+        "KVM_DEV_ARM_VGIC_GRP_CTRL": "kvm::aarch64::vgic::ctrl_init.group",
+        "KVM_DEV_ARM_VGIC_CTRL_INIT": "kvm::aarch64::vgic::ctrl_init.attr",
+        "KVM_DEV_ARM_ITS_SAVE_TABLES": "kvm::aarch64::vgic::its_save_tables.attr",
+        "KVM_DEV_ARM_ITS_RESTORE_TABLES": "kvm::aarch64::vgic::its_restore_tables.attr",
+        "KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES": "kvm::aarch64::vgic::save_pending_tables.attr",
+        "KVM_DEV_ARM_ITS_CTRL_RESET": "kvm::aarch64::vgic::its_ctrl_reset.attr",
+        "KVM_DEV_ARM_VGIC_GRP_DIST_REGS": "kvm::aarch64::vgic::dist_reg(0, 0).group",
+        "KVM_DEV_ARM_VGIC_GRP_CPU_REGS": "kvm::aarch64::vgic::cpu_reg(0, 0).group",
+        "KVM_DEV_ARM_VGIC_GRP_REDIST_REGS": "kvm::aarch64::vgic::redist_reg(0, 0).group",
+        "KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS": "kvm::aarch64::vgic::cpu_sysreg(0, 0).group",
+        "KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO": "kvm::aarch64::vgic::level_info(0, 0).group",
+        "KVM_DEV_ARM_VGIC_GRP_ITS_REGS": "kvm::aarch64::vgic::its_reg(0).group",
+        "KVM_REG_ARM_TIMER_CTL": "kvm::aarch64::timer_ctl.value()",
+        "KVM_REG_ARM_TIMER_CNT": "kvm::aarch64::timer_cnt.value()",
+        "KVM_REG_ARM_TIMER_CVAL": "kvm::aarch64::timer_cval.value()",
+        "KVM_REG_ARM_PTIMER_CTL": "kvm::aarch64::ptimer_ctl.value()",
+        "KVM_REG_ARM_PTIMER_CNT": "kvm::aarch64::ptimer_cnt.value()",
+        "KVM_REG_ARM_PTIMER_CVAL": "kvm::aarch64::ptimer_cval.value()",
+        "KVM_REG_ARM_PSCI_VERSION": "kvm::aarch64::psci_version.value()",
+        "KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1": "kvm::aarch64::smccc_arch_workaround_1.value()",
+        "KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2": "kvm::aarch64::smccc_arch_workaround_2.value()",
+        "KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3": "kvm::aarch64::smccc_arch_workaround_3.value()",
+        "KVM_REG_ARM_STD_BMAP": "kvm::aarch64::std_bmap.value()",
+        "KVM_REG_ARM_STD_HYP_BMAP": "kvm::aarch64::std_hyp_bmap.value()",
+        "KVM_REG_ARM_VENDOR_HYP_BMAP": "kvm::aarch64::vendor_hyp_bmap.value()",
+        "KVM_REG_ARM64_SVE_VLS": "kvm::aarch64::sve_vls.value()",
+    },
+    "riscv64": {},
+}
+ARCHITECTURES = tuple(ARCH_EXTRAS)
+# (arm64's header uses SZ_64K, which it does not define.)
+PRELUDE = """#include <linux/kvm.h>
+#include <sys/syscall.h>
+#include <sys/eventfd.h>
+#ifndef SZ_64K
+#define SZ_64K 0x10000
+#endif
+"""
 
 
 def snake(name):
@@ -73,7 +174,7 @@ def kernel_struct(name):
     parts = name.split("::")[1:]
     if parts[0] == "run":  # members of kvm_run, compared through it
         return None
-    return "kvm_" + snake("_".join(p for p in parts if p != "x86_64"))
+    return "kvm_" + snake("_".join(p for p in parts if p not in ARCHITECTURES))
 
 
 def kernel_enumerator(enum, enumerator):
@@ -92,23 +193,27 @@ def struct_facts(name, kernel, paths):
     if name not in HEADS:
         yield f"sizeof {kernel}", f"sizeof({name})"
     for path in paths:
-        full = FIELDS.get(f"{kernel}.{path}", f"{kernel}.{path}")
+        full = f"{kernel}.{path}"
+        if not name.startswith("struct "):
+            full = FIELDS.get(full, full)
         if full:
             yield full + " offset", f"offsetof({name}, {path})"
-            yield full + " size", f"sizeof((({name}*)0)->{path})"
+            if full not in UNSIZED:
+                yield full + " size", f"sizeof((({name}*)0)->{path})"
 
 
 def resolver(structs):
     """Finds a type that one of our headers names, from any of our namespaces."""
     def resolve(name):
-        for prefix in ("kvm::", "kvm::run::", "kvm::x86_64::", "kvm::x86_64::sev::", "kvm::x86_64::tdx::"):
+        for prefix in ("kvm::", "kvm::run::", "kvm::x86_64::", "kvm::x86_64::sev::", "kvm::x86_64::tdx::",
+                       "kvm::aarch64::", "kvm::riscv64::"):
             if prefix + name in structs:
                 return prefix + name
         return name
     return resolve
 
 
-def our_facts(headers):
+def our_facts(arch, headers):
     found = Declarations()
     for header in headers:
         with open(header) as text:
@@ -142,10 +247,11 @@ def our_facts(headers):
         elif constant.type != "bool":
             yield "KVM_" + short.upper(), constant.name
     yield from EXTRAS.items()
+    yield from ARCH_EXTRAS[arch].items()
 
 
 def preprocess(cc, *options):
-    text = "#include <linux/kvm.h>\n#include <sys/syscall.h>\n#include <sys/eventfd.h>\n"
+    text = PRELUDE
     return subprocess.run([cc, "-E", "-x", "c", *options, "-"], input=text, text=True, check=True,
                           stdout=subprocess.PIPE).stdout
 
@@ -154,10 +260,10 @@ def integers(cc, names):
     """Those names that are integer constants."""
     names = sorted(names)
     lines = [f"unsigned long v{i} = (unsigned long)({name});" for i, name in enumerate(names)]
-    text = "#include <linux/kvm.h>\n#include <sys/syscall.h>\n#include <sys/eventfd.h>\n" + "\n".join(lines)
+    text = PRELUDE + "\n".join(lines)
     errors = subprocess.run([cc, "-x", "c", "-fsyntax-only", "-w", "-fmax-errors=0", "-"], input=text, text=True,
                             stderr=subprocess.PIPE).stderr
-    bad = {int(line) - 4 for line in re.findall(r"^<stdin>:(\d+):", errors, flags=re.M)}
+    bad = {int(line) - PRELUDE.count("\n") - 1 for line in re.findall(r"^<stdin>:(\d+):", errors, flags=re.M)}
     return [name for i, name in enumerate(names) if i not in bad]
 
 
@@ -179,11 +285,14 @@ def c_value(value):
 def main():
     side, out, *rest = sys.argv[1:]
     if side == "ours":
-        facts, includes = our_facts(rest), "#include <cstddef>\n#include <kvm/kvm.hpp>\n"
-        includes += "".join(f'#include "{header}"\n' for header in rest)
+        arch, *headers = rest
+        facts, includes = our_facts(arch, headers), "#include <cstddef>\n#include <kvm/kvm.hpp>\n"
+        if arch == "aarch64":
+            includes += "#include <kvm/aarch64/gic.hpp>\n#include <kvm/aarch64/one_reg.hpp>\n"
+        includes += "".join(f'#include "{header}"\n' for header in headers)
     else:
         facts = their_facts(rest[0])
-        includes = "#include <linux/kvm.h>\n#include <sys/syscall.h>\n#include <sys/eventfd.h>\n#include <stddef.h>\n"
+        includes = PRELUDE + "#include <stddef.h>\n"
     with open(out, "w") as text:
         text.write(f"/* Made by tests/abi/facts.py. */\n{includes}#include \"fact.h\"\n\n")
         text.write(f"const struct fact facts_{side}[] = {{\n")
