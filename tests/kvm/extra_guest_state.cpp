@@ -142,6 +142,27 @@ TEST_F(PvTime, TheClockIsWrittenIntoTheGuestsMemory) {
     EXPECT_NE(guest.read<u32>(layout::data + 24), 0u) << "the TSC's multiplier";
 }
 
+TEST_F(PvTime, AClockThatWasStoppedCatchesUpWithRealTime) {
+    Guest guest(kvm());
+    const Vm& vm = guest.vm();
+    REQUIRE_CAP(vm, cap::adjust_clock, ClockFlag::realtime);
+    guest.load_real(guests::count());
+    ASSERT_OK(guest.vcpu().set_msr(msr_kvmclock, layout::data | 1));
+    guest.run_to<exit::IoOut>();
+    const ClockData now = must(vm.clock());
+    if (!Flags<ClockFlag>(now.flags).has(ClockFlag::realtime)) {
+        GTEST_SKIP() << "needs a clock that goes by the TSC, which this KVM's does not";
+    }
+    constexpr u64 hour = 3'600'000'000'000;
+    ClockData saved = {};
+    saved.clock = 5'000'000'000;
+    saved.realtime = now.realtime - hour;  // as if it had been read an hour ago
+    saved.flags = Flags<ClockFlag>(ClockFlag::realtime).bits();
+    ASSERT_OK(vm.set_clock(saved));
+    EXPECT_GE(must(vm.clock()).clock, saved.clock + hour);
+    EXPECT_LT(must(vm.clock()).clock, saved.clock + hour + 60'000'000'000);
+}
+
 TEST_F(PvTime, StolenTimeIsWrittenIntoTheGuestsMemory) {
     constexpr u32 steal_time = 5;
     if (!has_feature(kvm(), steal_time)) {

@@ -144,6 +144,23 @@ TEST_F(StringIo, OfFourBytesIsReadWhole) {
     EXPECT_EQ(guest.read<u32>(layout::data + 8), 0x0c0b'0a09u);
 }
 
+TEST_F(StringIo, EndsWhereTheVmmSaysInTheMiddleOfIt) {
+    Guest guest(kvm());
+    prepare_string(guest, guests::string_wide_insw());
+    guest.change_regs([](Regs& regs) { regs.rcx = 3000; });
+    const auto first = guest.run_to<exit::IoIn>();
+    EXPECT_GT(first.count, 0u);
+    EXPECT_LE(first.data.size(), 4096u);
+    EXPECT_EQ(must(guest.vcpu().complete_pending_io()).reason(), ExitReason::intr);
+    guest.change_regs([](Regs& regs) { regs.rcx = 1; });
+    u32 more = 0;
+    for (Exit exit = guest.run(); exit.reason() != ExitReason::hlt; exit = guest.run()) {
+        more += guest.payload<exit::IoIn>(exit).count;
+        ASSERT_LE(more, 1u);
+    }
+    EXPECT_EQ(guest.regs().rcx, 0u);
+}
+
 TEST_F(Injection, InterruptsComeOneAfterAnother) {
     Guest guest(kvm());
     guest.load_long(guests::handlers());
