@@ -53,7 +53,8 @@ public:
     /// Runs the guest until it needs the VMM. KVM_RUN. The reply that the last exit asked for is
     /// taken first. A signal, a Kick or an immediate exit is exit::Interrupted, a fault that the
     /// kernel explains is exit::MemoryFault: exits, not errors. Errors: ENOEXEC (arm64: not
-    /// initialised), EPERM, EFAULT (memory is gone), EIO, EBADF.
+    /// initialised), EPERM (arm64: not finalised), ENOSYS (arm64: an access without syndrome, see
+    /// cap::arm_nisv_to_user), EFAULT (memory is gone), EIO, EBADF.
     [[gnu::always_inline]] Result<Exit> run() & KVM_LIFETIMEBOUND {
 #if KVMXX_CHECKED
         assert(run_ && "kvm::Vcpu used after it was moved from");

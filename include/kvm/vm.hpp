@@ -39,7 +39,8 @@ public:
     /// The token is what the dirty log and remove_memory() want. KVM_SET_USER_MEMORY_REGION. Needs
     /// cap::user_memory; cap::readonly_mem for MemFlag::readonly.
     /// Errors, with the slot as `detail`: EEXIST (it overlaps another, or the slot is in use),
-    /// EINVAL (alignment, or a slot beyond cap::nr_memslots), ENOMEM.
+    /// EINVAL (alignment, or a slot beyond cap::nr_memslots), EFAULT (arm64: beyond the guest's
+    /// address bits), ENOMEM.
     Result<Memslot> add_memory(Slot slot, Gpa address, std::span<std::byte> memory,
                                Flags<MemFlag> flags = {}) const {
         constexpr auto op = op::set_user_memory_region;
