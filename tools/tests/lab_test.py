@@ -251,7 +251,9 @@ class Lab(unittest.TestCase):
             self.assertEqual(len(os.listdir(f"{cache}/lab")), 1)
 
     def test_icount_is_a_clock_of_instructions(self):
-        loop = "import time; a = time.perf_counter_ns()\nfor i in range(200000): pass\nprint(time.perf_counter_ns() - a)"
+        # The least of five in a run: a timer interrupt that lands in a measurement adds its own instructions.
+        loop = "import time\ndef one():\n a = time.perf_counter_ns()\n for i in range(200000): pass\n" \
+               " return time.perf_counter_ns() - a\nprint(min(one() for _ in range(5)))"
         times = [int(lab("--icount", "--", "python3", "-c", loop).stdout) for _ in range(3)]
         self.assertLess(max(times) / min(times), 1.1)
 
