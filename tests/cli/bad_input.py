@@ -65,6 +65,22 @@ class OptionValues(program.ProgramTest):
             with self.subTest(option + " " + text):
                 self.assert_refused(2, [option], "run", "x", f"{option}={text}")
 
+    def test_configuration_files_are_refused_by_file_line_and_key(self):
+        path = os.path.join(self.dir, "vm.toml")
+        for text, words in (("cpus = 1\nmemroy = '1G'\n", ["2: memroy"]), ("\nmemory = '12Q'\n", ["2: memory", "12Q"]),
+                            ("cpus = \n", ["1: "]), ("flat16 = 1\nflat64 = 2\n", ["flat16", "flat64"])):
+            with self.subTest(text):
+                self.file("vm.toml", text.encode())
+                self.assert_refused(2, [path + ":", *words], "run", "--config", path)
+        self.assert_refused(2, ["missing.toml", "No such file"], "run", "--config", os.path.join(self.dir, "missing.toml"))
+        self.assert_refused(2, [self.dir, "Is a directory"], "run", "--config", self.dir)
+
+    def test_options_override_the_configuration_file_and_all_of_it_is_printed_as_one(self):
+        path = self.file("vm.toml", b"kernel = 'k'\ncpus = 3\nmemory = '1G'\n")
+        ended = self.kvmxx("run", "--config", path, "--cpus", "5", "--timeout", "2", "--print-config")
+        self.assertEqual((ended.status, ended.err), (0, ""))
+        self.assertEqual(ended.out, f"kernel = '{self.dir}/k'\nmemory = '1G'\ncpus = 5\ntimeout = 2\n")
+
 
 @needs_kvm
 class Images(program.ProgramTest):

@@ -59,8 +59,15 @@ TEST_F(Linux, FindsItsCommandLine) {
 
 TEST_F(Linux, FindsACommandLineThatIsEmpty) {
     must(memory.fill(layout::command_line, 16, std::byte('x')));
-    must(load_kernel(bzimage()));
+    must(load_kernel(bzimage(), {.cmdline = ""}));
     EXPECT_EQ(read<std::uint8_t>(zero_page<std::uint32_t>(0x228)), 0);
+}
+
+TEST_F(Linux, FindsTheSerialConsoleOnTheCommandLineThatNobodyGave) {
+    must(load_kernel(bzimage()));
+    std::array<std::byte, sizeof default_cmdline> line;
+    must(memory.read(kvm::Gpa(zero_page<std::uint32_t>(0x228)), line));
+    EXPECT_STREQ(reinterpret_cast<const char*>(line.data()), default_cmdline);
 }
 
 TEST_F(Linux, TakesNoCommandLineLongerThanItSays) {
@@ -70,15 +77,14 @@ TEST_F(Linux, TakesNoCommandLineLongerThanItSays) {
     const std::string path = directory.path() + "/kernel";
     EXPECT_TRUE(load_kernel(bzimage(), with_line(2047)));
     EXPECT_EQ(refusal(bzimage(), with_line(2048)),
-              "command line: 2048 bytes, but " + path + " takes 2047 at most");
+              "cmdline: 2048 bytes, but " + path + " takes 2047 at most");
     EXPECT_EQ(refusal(elf64(), with_line(2048)),
-              "command line: 2048 bytes, but " + path + " takes 2047 at most");
+              "cmdline: 2048 bytes, but " + path + " takes 2047 at most");
     const Bytes boastful = bzimage().put(0x238, std::uint32_t(0xffffffff));
     EXPECT_TRUE(load_kernel(boastful, with_line(0xffff)));
     EXPECT_EQ(refusal(boastful, with_line(0x10000)),
-              "command line: 65536 bytes, but " + path + " takes 65535 at most");
-    EXPECT_EQ(refusal(bzimage(), {.cmdline = std::string("a\0b", 3)}),
-              "command line: has a NUL in it");
+              "cmdline: 65536 bytes, but " + path + " takes 65535 at most");
+    EXPECT_EQ(refusal(bzimage(), {.cmdline = std::string("a\0b", 3)}), "cmdline: has a NUL in it");
 }
 
 struct E820 {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <kvm/types.hpp>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vmm/boot/image.hpp>
@@ -28,11 +29,16 @@ struct Flat64 {
     kvm::Gpa address{0x100000};
 };
 
+/// A kernel's command line where none is given: the serial console; resets by the keyboard
+/// controller, also after a panic.
+inline constexpr char default_cmdline[] = "console=ttyS0 reboot=k panic=-1";
+
 /// What a guest starts with: plain data.
 struct BootConfig {
     std::string kernel{};   ///< a path
     std::string initrd{};   ///< a path, or empty
-    std::string cmdline{};  ///< without the terminating NUL
+    /// Without the terminating NUL; default_cmdline if there is none.
+    std::optional<std::string> cmdline{};
     std::variant<KernelImage, Flat16, Flat64> format{};
 };
 

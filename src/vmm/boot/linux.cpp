@@ -111,12 +111,12 @@ Result<void> put_command_line(const GuestMemory& memory, const std::string& line
                               const Image& image, LoadedKernel& kernel) {
     const std::uint64_t most = std::min(kernel.cmdline_max, layout::command_line_room - 1);
     if (line.size() > most) {
-        return fail(fmt::format("command line: {} bytes, but {} takes {} at most", line.size(),
+        return fail(fmt::format("cmdline: {} bytes, but {} takes {} at most", line.size(),
                                 image.path(), most),
                     E2BIG);
     }
     if (line.find('\0') != std::string::npos) {
-        return fail("command line: has a NUL in it", EINVAL);
+        return fail("cmdline: has a NUL in it", EINVAL);
     }
     KVM_TRY(memory.write(layout::command_line,
                          std::as_bytes(std::span(line.c_str(), line.size() + 1))));
@@ -154,7 +154,7 @@ Result<x86_64::BootState> finish_linux(const GuestMemory& memory, const BootConf
     page.put(zero_page::type_of_loader, loader_undefined);
     page.put(zero_page::ramdisk_image, std::uint64_t(0));  // and ramdisk_size
     page.put(zero_page::setup_data, std::uint64_t(0));
-    KVM_TRY(put_command_line(memory, config.cmdline, image, kernel));
+    KVM_TRY(put_command_line(memory, config.cmdline.value_or(default_cmdline), image, kernel));
     if (!config.initrd.empty()) {
         KVM_TRY(load_initrd(memory, config.initrd, kernel));
     }

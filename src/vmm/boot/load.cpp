@@ -82,7 +82,7 @@ Result<x86_64::BootState> load(const GuestMemory& memory, const BootConfig& conf
     if (std::holds_alternative<KernelImage>(config.format)) {
         return load_kernel(memory, config, image);
     }
-    if (!config.initrd.empty() || !config.cmdline.empty()) {
+    if (!config.initrd.empty() || config.cmdline) {
         return fail(image.path() + ": a flat binary takes no initrd and no command line", EINVAL);
     }
     if (const auto* flat = std::get_if<Flat16>(&config.format)) {

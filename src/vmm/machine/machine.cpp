@@ -4,6 +4,7 @@
 #include <kvm/kvm.hpp>
 #include <kvm/try.hpp>
 #include <vmm/machine/impl.hpp>
+#include <vmm/machine/settings.hpp>
 #include <vmm/x86_64/boot_state.hpp>
 #include <vmm/x86_64/cpu.hpp>
 #include <vmm/x86_64/layout.hpp>
@@ -13,26 +14,6 @@ namespace vmm {
 namespace {
 
 namespace layout = x86_64::layout;
-
-/// What can be said of a configuration without KVM.
-Result<void> check(const MachineConfig& config) {
-    if (config.memory_bytes == 0) {
-        return fail("memory: a machine needs some", EINVAL);
-    }
-    if (config.memory_bytes % 4096 != 0) {
-        return fail(fmt::format("memory: {} is no multiple of 4096", config.memory_bytes), EINVAL);
-    }
-    if (config.memory_bytes > host_memory_size()) {
-        return fail(
-            fmt::format("memory: {} are more than the host has, {}",
-                        describe_size(config.memory_bytes), describe_size(host_memory_size())),
-            ENOMEM);
-    }
-    if (config.cpus == 0) {
-        return fail("cpus: a machine needs one", EINVAL);
-    }
-    return {};
-}
 
 Result<std::uint32_t> most_cpus(const kvm::Kvm& kvm) {
     const int most = KVM_TRY(kvm.check(kvm::cap::max_vcpus));

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+#include <vmm/error.hpp>
+#include <vmm/machine/machine.hpp>
+
+/// A MachineConfig from text: each setting is an option of the program, --NAME, and a key of
+/// configuration files, NAME.
+namespace vmm {
+
+enum class SettingKind {
+    text,  ///< one value; the last one given counts
+    path,  ///< the same; in a configuration file it is relative to that file's directory
+    list,  ///< any number of values
+    flag,  ///< "true" or "false"; the option is given without a value
+};
+
+struct Setting {
+    std::string_view name;
+    SettingKind kind;
+    std::string_view value;     ///< what a value is, for help: "SIZE"
+    std::string_view help;      ///< one line
+    std::string_view excludes;  ///< names, between spaces, of settings that do not go with it
+    /// Puts one value into `config`. Errors: EINVAL, the cause alone: "'12Q' is not a size".
+    Result<void> (*set)(MachineConfig& config, const std::string& value);
+    /// The values that set() would make the same again; none if it is not set.
+    std::vector<std::string> (*get)(const MachineConfig& config);
+};
+
+/// All settings, in the order of a manual.
+std::span<const Setting> settings();
+
+/// The setting of that name, or null.
+const Setting* find_setting(std::string_view name);
+
+/// Puts what a configuration file says into `config`: TOML, a key for each setting, its value a
+/// string, a number or a boolean, or for a list an array of them. What the file does not name stays
+/// as it was. Errors name the file, the line and the key: what open(2) says; EINVAL (not TOML, no
+/// such key, a value of the wrong type or that the setting refuses).
+Result<void> read_config_file(MachineConfig& config, const std::string& path);
+
+/// The configuration file that makes `config`: read_config_file() gives the same again.
+std::string config_file(const MachineConfig& config);
+
+/// What can be said against `config` without asking KVM or opening a file. Errors begin with the
+/// setting's name: "memory: 4097 is no multiple of 4096".
+Result<void> check(const MachineConfig& config);
+
+}  // namespace vmm

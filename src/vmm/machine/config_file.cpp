@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <kvm/try.hpp>
+#include <sstream>
+#include <vmm/machine/settings.hpp>
+
+namespace vmm {
+
+namespace {
+
+/// Where a message is about: "vm.toml:3: memory".
+std::string place(const std::string& path, const toml::source_region& source,
+                  std::string_view key) {
+    return fmt::format("{}:{}: {}", path, source.begin.line, key);
+}
+
+/// A value as the option would have it, or nothing.
+std::optional<std::string> text_of(const toml::node& node) {
+    if (const auto text = node.value_exact<std::string>()) {
+        return text;
+    }
+    if (const auto number = node.value_exact<std::int64_t>()) {
+        return fmt::format("{}", *number);
+    }
+    if (const auto number = node.value_exact<double>()) {
+        return fmt::format("{}", *number);
+    }
+    if (const auto truth = node.value_exact<bool>()) {
+        return *truth ? "true" : "false";
+    }
+    return std::nullopt;
+}
+
+std::string resolve(const std::string& value, const std::string& config_path) {
+    const std::filesystem::path path(value);
+    return path.is_absolute() ? value
+                              : (std::filesystem::path(config_path).parent_path() / path).string();
+}
+
+Result<void> put(MachineConfig& config, const Setting& setting, const toml::node& node,
+                 const std::string& path) {
+    const auto text = text_of(node);
+    const bool flag = setting.kind == SettingKind::flag;
+    if (!text || flag != node.is_boolean()) {
+        return fail(fmt::format("{}: is not {}", place(path, node.source(), setting.name),
+                                flag ? "true or false" : "text or a number"),
+                    EINVAL);
+    }
+    const auto done =
+        setting.set(config, setting.kind == SettingKind::path ? resolve(*text, path) : *text);
+    if (!done) {
+        return fail(
+            fmt::format("{}: {}", place(path, node.source(), setting.name), done.error().message),
+            done.error().code);
+    }
+    return {};
+}
+
+Result<void> put_list(MachineConfig& config, const Setting& setting, const toml::node& node,
+                      const std::string& path) {
+    const toml::array* list = node.as_array();
+    if (!list) {
+        return fail(place(path, node.source(), setting.name) + ": is not a list, [...]", EINVAL);
+    }
+    for (const toml::node& element : *list) {
+        KVM_TRY(put(config, setting, element, path));
+    }
+    return {};
+}
+
+/// Fails if the file has a setting that does not go with `setting`.
+Result<void> check_excluded(const toml::table& file, const Setting& setting, const toml::node& node,
+                            const std::string& path) {
+    std::istringstream names{std::string(setting.excludes)};
+    for (std::string name; names >> name;) {
+        if (file.contains(name)) {
+            return fail(fmt::format("{}: does not go with {}",
+                                    place(path, node.source(), setting.name), name),
+                        EINVAL);
+        }
+    }
+    return {};
+}
+
+Result<std::string> read_text(const std::string& path) {
+    errno = 0;
+    const std::ifstream file(path, std::ios::binary);
+    std::ostringstream text;
+    if (file) {
+        text << file.rdbuf();
+    }
+    if (!file || text.bad() || (text.fail() && errno != 0)) {
+        return fail_errno(path, errno != 0 ? errno : EIO);
+    }
+    return std::move(text).str();
+}
+
+/// `text` as a TOML value: a number where it looks like one.
+std::string value_text(const std::string& text) {
+    const bool number = !text.empty() && text.size() <= 18 &&
+                        text.find_first_not_of("0123456789") == text.npos &&
+                        (text[0] != '0' || text.size() == 1);
+    std::ostringstream out;
+    if (number) {
+        out << text;
+    } else {
+        out << toml::value<std::string>(text);
+    }
+    return std::move(out).str();
+}
+
+}  // namespace
+
+Result<void> read_config_file(MachineConfig& config, const std::string& path) {
+    const std::string text = KVM_TRY(read_text(path));
+    const toml::parse_result parsed = toml::parse(text, path);
+    if (!parsed) {
+        return fail(fmt::format("{}:{}: {}", path, parsed.error().source().begin.line,
+                                parsed.error().description()),
+                    EINVAL);
+    }
+    const toml::table& file = parsed.table();
+    MachineConfig fresh = config;
+    for (const auto& [key, node] : file) {
+        const Setting* setting = find_setting(key.str());
+        if (!setting) {
+            return fail(place(path, key.source(), key.str()) + ": there is no such setting",
+                        EINVAL);
+        }
+        KVM_TRY(check_excluded(file, *setting, node, path));
+        KVM_TRY(setting->kind == SettingKind::list ? put_list(fresh, *setting, node, path)
+                                                   : put(fresh, *setting, node, path));
+    }
+    config = std::move(fresh);
+    return {};
+}
+
+std::string config_file(const MachineConfig& config) {
+    std::string text;
+    for (const Setting& setting : settings()) {
+        const auto values = setting.get(config);
+        if (values.empty()) {
+            continue;
+        }
+        if (setting.kind == SettingKind::list) {
+            text += fmt::format("{} = [\n", setting.name);
+            for (const std::string& value : values) {
+                text += fmt::format("    {},\n", value_text(value));
+            }
+            text += "]\n";
+        } else {
+            const bool flag = setting.kind == SettingKind::flag;
+            text += fmt::format("{} = {}\n", setting.name,
+                                flag ? values.front() : value_text(values.front()));
+        }
+    }
+    return text;
+}
+
+}  // namespace vmm

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <set>
+#include <sstream>
+#include <unistd.h>
+#include <vmm/machine/settings.hpp>
+
+namespace vmm {
+namespace {
+
+/// A file of that text, as long as the object lives.
+class ConfigFile {
+public:
+    explicit ConfigFile(const std::string& text)
+        : path_(testing::TempDir() + "kvmxx-settings-" + std::to_string(::getpid()) + ".toml") {
+        std::ofstream(path_) << text;
+    }
+    ConfigFile(const ConfigFile&) = delete;
+    ConfigFile& operator=(const ConfigFile&) = delete;
+    ~ConfigFile() { std::remove(path_.c_str()); }
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+};
+
+/// What reading such a file is refused with, without the file's name.
+std::string refusal(const std::string& text) {
+    const ConfigFile file(text);
+    MachineConfig config;
+    config.cpus = 77;
+    const auto done = read_config_file(config, file.path());
+    EXPECT_EQ(config_file(config), config_file([] {
+                  MachineConfig same;
+                  same.cpus = 77;
+                  return same;
+              }()))
+        << "a refused file changes nothing";
+    if (done) {
+        return "taken";
+    }
+    EXPECT_EQ(done.error().code, EINVAL);
+    EXPECT_TRUE(done.error().message.starts_with(file.path() + ":")) << done.error().message;
+    return done.error().message.substr(file.path().size() + 1);
+}
+
+/// What a setting refuses a value with, or "taken".
+std::string refusal(const char* name, const std::string& value) {
+    MachineConfig config;
+    const auto done = find_setting(name)->set(config, value);
+    return done ? "taken" : done.error().message;
+}
+
+TEST(Settings, HaveNamesOfTheirOwnAndExcludeOnlyWhatThereIs) {
+    std::set<std::string_view> names;
+    for (const Setting& setting : settings()) {
+        EXPECT_TRUE(names.insert(setting.name).second) << setting.name;
+        EXPECT_EQ(find_setting(setting.name), &setting);
+        EXPECT_FALSE(setting.help.empty()) << setting.name;
+        std::istringstream excluded{std::string(setting.excludes)};
+        for (std::string name; excluded >> name;) {
+            EXPECT_NE(find_setting(name), nullptr) << setting.name << " excludes " << name;
+        }
+    }
+    EXPECT_EQ(find_setting("nonsense"), nullptr);
+    EXPECT_EQ(find_setting(""), nullptr);
+}
+
+TEST(Settings, SizesHaveUnitsAndLimits) {
+    const auto bytes = [](const std::string& text) {
+        MachineConfig config;
+        EXPECT_TRUE(find_setting("memory")->set(config, text)) << text;
+        return config.memory_bytes;
+    };
+    EXPECT_EQ(bytes("4096"), 4096u);
+    EXPECT_EQ(bytes("0x1000"), 4096u);
+    EXPECT_EQ(bytes("3k"), 3u << 10);
+    EXPECT_EQ(bytes("512M"), 512u << 20);
+    EXPECT_EQ(bytes("2GiB"), std::uint64_t(2) << 30);
+    EXPECT_EQ(bytes("1T"), std::uint64_t(1) << 40);
+    EXPECT_EQ(refusal("memory", "16777216T"), "'16777216T' is not a size below 16 EiB");
+    for (const char* text : {"", "x", "1.5G", "-1", "12Q", "1GG", "1 G", "99999999999999999999"}) {
+        EXPECT_EQ(refusal("memory", text),
+                  "'" + std::string(text) + "' is not a size, such as 512M or 2G");
+    }
+}
+
+TEST(Settings, OfAnyMachineAreWrittenToAFileThatMakesTheSameMachine) {
+    MachineConfig config;
+    config.boot.kernel = "/boot/\"quoted\" \\ name";
+    config.boot.initrd = "/boot/initrd";
+    config.boot.cmdline = "console=ttyS0 \"x y\"\ttab";
+    config.memory_bytes = std::uint64_t(3) << 30;
+    config.cpus = 7;
+    config.timeout = std::chrono::milliseconds(1500);
+    const ConfigFile file(config_file(config));
+    MachineConfig again;
+    const auto done = read_config_file(again, file.path());
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(again.boot.kernel, config.boot.kernel);
+    EXPECT_EQ(again.boot.initrd, config.boot.initrd);
+    EXPECT_EQ(again.boot.cmdline, config.boot.cmdline);
+    EXPECT_EQ(again.memory_bytes, config.memory_bytes);
+    EXPECT_EQ(again.cpus, 7u);
+    EXPECT_EQ(again.timeout, config.timeout);
+}
+
+TEST(Settings, OfFlatBinariesAreTheAddressesTheyWereGiven) {
+    for (const char* address : {"0x7c00", "0xffff", "0x10000", "0xfffff"}) {
+        MachineConfig config;
+        ASSERT_TRUE(find_setting("flat16")->set(config, address));
+        EXPECT_EQ(find_setting("flat16")->get(config), std::vector<std::string>{address});
+        EXPECT_TRUE(find_setting("flat64")->get(config).empty());
+    }
+    MachineConfig config;
+    ASSERT_TRUE(find_setting("flat64")->set(config, "0xffffffff"));
+    EXPECT_EQ(find_setting("flat64")->get(config), std::vector<std::string>{"0xffffffff"});
+    EXPECT_NE(refusal("flat16", "0x100000"), "taken");
+    EXPECT_NE(refusal("flat64", "0x100000000"), "taken");
+}
+
+TEST(ConfigFiles, TakeNumbersAsTheyAreAndPathsFromTheirOwnDirectory) {
+    const ConfigFile file(
+        "kernel = \"vmlinuz\"\ninitrd = '/abs/initrd'\nmemory = 1048576\n"
+        "cpus = 3\ntimeout = 2.5\n");
+    MachineConfig config;
+    const auto done = read_config_file(config, file.path());
+    ASSERT_TRUE(done) << done.error().message;
+    const auto directory = std::filesystem::path(file.path()).parent_path();
+    EXPECT_EQ(config.boot.kernel, (directory / "vmlinuz").string());
+    EXPECT_EQ(config.boot.initrd, "/abs/initrd");
+    EXPECT_EQ(config.memory_bytes, 1u << 20);
+    EXPECT_EQ(config.cpus, 3u);
+    EXPECT_EQ(config.timeout, std::chrono::milliseconds(2500));
+    EXPECT_FALSE(config.boot.cmdline);
+}
+
+TEST(ConfigFiles, AreRefusedByLineAndKey) {
+    EXPECT_EQ(refusal("cpus = 1\nmemroy = '1G'\n"), "2: memroy: there is no such setting");
+    EXPECT_EQ(refusal("\n\nmemory = '12Q'\n"),
+              "3: memory: '12Q' is not a size, such as 512M or 2G");
+    EXPECT_EQ(refusal("memory = true\n"), "1: memory: is not text or a number");
+    EXPECT_EQ(refusal("memory = [1]\n"), "1: memory: is not text or a number");
+    EXPECT_EQ(refusal("[memory]\nsize = 1\n"), "1: memory: is not text or a number");
+    EXPECT_EQ(refusal("cpus = 1979-05-27\n"), "1: cpus: is not text or a number");
+    EXPECT_EQ(refusal("cpus = -1\n"), "1: cpus: '-1' is not a number of CPUs");
+    EXPECT_EQ(refusal("flat16 = 4096\nflat64 = 4096\n"), "1: flat16: does not go with flat64");
+    EXPECT_TRUE(refusal("cpus = \n").starts_with("1: ")) << refusal("cpus = \n");
+    EXPECT_TRUE(refusal("cpus = 1\ncpus = 2\n").starts_with("2: "));
+    EXPECT_NE(refusal(std::string("\0\xff\xfe", 3)), "taken");
+}
+
+TEST(ConfigFiles, ThatCannotBeReadAreNamed) {
+    MachineConfig config;
+    const auto missing = read_config_file(config, "/nonexistent/vm.toml");
+    ASSERT_FALSE(missing);
+    EXPECT_EQ(missing.error().message, "/nonexistent/vm.toml: No such file or directory");
+    EXPECT_EQ(missing.error().code, ENOENT);
+    const auto directory = read_config_file(config, "/");
+    ASSERT_FALSE(directory);
+    EXPECT_EQ(directory.error().code, EISDIR);
+    EXPECT_TRUE(read_config_file(config, "/dev/null")) << "an empty file says nothing";
+}
+
+TEST(Configurations, AreCheckedBeforeAnythingIsMade) {
+    const auto refused = [](auto change) {
+        MachineConfig config;
+        change(config);
+        const auto done = check(config);
+        return done ? std::string("taken") : done.error().message;
+    };
+    EXPECT_EQ(refused([](MachineConfig&) {}), "taken");
+    EXPECT_EQ(refused([](MachineConfig& c) { c.cpus = 0; }), "cpus: a machine needs one");
+    EXPECT_EQ(refused([](MachineConfig& c) { c.memory_bytes = 0; }),
+              "memory: a machine needs some");
+    EXPECT_EQ(refused([](MachineConfig& c) { c.memory_bytes = 4097; }),
+              "memory: 4097 is no multiple of 4096");
+    EXPECT_TRUE(refused([](MachineConfig& c) {
+                    c.memory_bytes = std::uint64_t(1) << 50;
+                }).starts_with("memory: 1024 TiB are more than the host has"));
+}
+
+}  // namespace
+}  // namespace vmm
