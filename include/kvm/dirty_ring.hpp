@@ -23,6 +23,7 @@ public:
     DirtyRing(DirtyRing&& other) noexcept
         : entries_(other.entries_), count_(other.count_), next_(other.next_) {
         other.entries_ = nullptr;
+        other.count_ = 0;
     }
     DirtyRing& operator=(DirtyRing&& other) noexcept;
     ~DirtyRing();

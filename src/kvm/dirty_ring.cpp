@@ -12,9 +12,21 @@ namespace kvm {
 namespace {
 
 /// Whether a page of a mapping is there: a load of one that is not would end the process with
-/// SIGBUS. rt_sigprocmask(2) reads its argument before it looks at the command, which is none.
-bool is_there(const std::byte* page) {
-    return detail::sys(arch::nr_rt_sigprocmask, -1, page, nullptr, sizeof(u64)) != -EFAULT;
+/// SIGBUS. rt_sigprocmask(2) reads its argument before it looks at the command, which is none. 1,
+/// 0, or -errno where the kernel says neither.
+long is_there(const std::byte* page) {
+    const long answer = detail::sys(arch::nr_rt_sigprocmask, -1, page, nullptr, sizeof(u64));
+    return answer == -EINVAL ? 1 : answer == -EFAULT ? 0 : answer;
+}
+
+/// 0 if the mapping's last page, and no other, is not there: it is as long as the ring and a page.
+long check_length(const std::byte* end) {
+    const long last = is_there(end - detail::page_size());
+    if (last <= 0) {
+        return last == 0 ? -EINVAL : last;
+    }
+    const long behind = is_there(end);
+    return behind > 0 ? -EINVAL : behind;
 }
 
 }  // namespace
@@ -26,29 +38,25 @@ Result<DirtyRing> DirtyRing::map(const Vcpu& vcpu, std::size_t bytes) {
         return fail(what, EINVAL);
     }
     // The kernel maps anything: what is behind the ring, and a ring that was not enabled, is not
-    // there.
-    const std::size_t mapped = bytes + page;
-    const long address = detail::sys(arch::nr_mmap, nullptr, mapped, PROT_READ | PROT_WRITE,
+    // there. A page behind it is mapped to tell, and stays: to unmap a part of a mapping may fail.
+    const long address = detail::sys(arch::nr_mmap, nullptr, bytes + page, PROT_READ | PROT_WRITE,
                                      MAP_SHARED, vcpu.fd().number(), dirty_log_page_offset * page);
     if (address < 0) {
         return fail(what, static_cast<int>(-address));
     }
-    auto* ring = reinterpret_cast<std::byte*>(address);
-    const bool as_long = is_there(ring + bytes - page) && !is_there(ring + bytes);
-    const long unmapped =
-        detail::sys(arch::nr_munmap, ring + (as_long ? bytes : 0), as_long ? page : mapped);
-    if (!as_long || unmapped < 0) {
-        return fail(what, as_long ? static_cast<int>(-unmapped) : EINVAL);
+    auto* start = reinterpret_cast<std::byte*>(address);
+    DirtyRing ring(reinterpret_cast<DirtyGfn*>(start), bytes / sizeof(DirtyGfn));
+    if (const long error = check_length(start + bytes); error < 0) {
+        return fail(what, static_cast<int>(-error));
     }
     // Two would each miss what the other takes, and so would one that begins at the ring's start
     // when the kernel has gone on. kvm_run's padding keeps it, which every mapping of this vCPU
     // shares.
     u8& taken = const_cast<Run&>(vcpu.raw()).padding1[1];
     if (__atomic_exchange_n(&taken, u8(1), __ATOMIC_RELAXED) != 0) {
-        (void)detail::sys(arch::nr_munmap, ring, bytes);
         return fail(what, EBUSY);
     }
-    return DirtyRing(reinterpret_cast<DirtyGfn*>(ring), bytes / sizeof(DirtyGfn));
+    return ring;
 }
 
 DirtyRing& DirtyRing::operator=(DirtyRing&& other) noexcept {
@@ -60,7 +68,8 @@ DirtyRing& DirtyRing::operator=(DirtyRing&& other) noexcept {
 
 DirtyRing::~DirtyRing() {
     if (entries_) {
-        (void)detail::sys(arch::nr_munmap, entries_, count_ * sizeof(DirtyGfn));
+        (void)detail::sys(arch::nr_munmap, entries_,
+                          count_ * sizeof(DirtyGfn) + detail::page_size());
     }
 }
 

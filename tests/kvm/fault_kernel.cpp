@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <kvm/abi/sev.hpp>
+#include <kvm/abi/tdx.hpp>
 #include <sys/mman.h>
 
 namespace kvm::test {
@@ -28,6 +30,20 @@ long read_stats(const FakeKernel::Call& call) {
     std::memcpy(reinterpret_cast<void*>(call.args[1]),
                 reinterpret_cast<const char*>(&file) + offset, static_cast<std::size_t>(bytes));
     return bytes;
+}
+
+/// Those commands of encrypted guests that the library repeats until nothing is left.
+void encrypt(const FakeKernel::Call& call) {
+    constexpr u32 snp_launch_update = 101;
+    const auto& sev = argument<x86_64::sev::Cmd>(call);
+    const auto& tdx = argument<x86_64::tdx::Cmd>(call);
+    if (sev.sev_fd == 0) {
+        if (tdx.id == x86_64::tdx::CmdId::init_mem_region) {
+            reinterpret_cast<x86_64::tdx::InitMemRegion*>(tdx.data)->nr_pages = 0;
+        }
+    } else if (sev.id == snp_launch_update) {
+        reinterpret_cast<x86_64::sev::SnpLaunchUpdate*>(sev.data)->len = 0;
+    }
 }
 
 }  // namespace
@@ -73,6 +89,8 @@ long FakeKernel::succeed(const Call& call) {
             return 8;
         case nr_pread64:
             return read_stats(call);
+        case nr_rt_sigprocmask:  // whether a page is there, with a command that is none
+            return is_last_page(call.args[1]) ? -EFAULT : -EINVAL;
         case nr_ioctl:
             return succeed_ioctl(call);
         default:
@@ -104,6 +122,10 @@ long FakeKernel::succeed_ioctl(const Call& call) {
         argument<Cpuid2>(call).nent = 3;
         return 0;
     }
+    if (is(op::x86_64::memory_encrypt_op)) {
+        encrypt(call);
+        return 0;
+    }
     if (is(op::pre_fault_memory)) {
         argument<PreFaultMemory>(call).size = 0;
         return 0;
@@ -122,6 +144,12 @@ long FakeKernel::map(long size) {
     const long address = reinterpret_cast<long>(memory);
     account_.mapped[address] = size;
     return address;
+}
+
+bool FakeKernel::is_last_page(long address) const {
+    return std::ranges::any_of(account_.mapped, [&](const auto& mapping) {
+        return address == mapping.first + mapping.second - 4096;
+    });
 }
 
 void FakeKernel::close(int fd) {

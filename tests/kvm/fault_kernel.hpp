@@ -13,7 +13,8 @@
 namespace kvm::test {
 
 /// Answers the library's system calls in the kernel's place: no /dev/kvm is needed. Every call
-/// succeeds, but for the one that the test wants to fail. Keeps account of what is open and mapped.
+/// succeeds, but for the one that the test wants to fail. Keeps account of what is open and mapped;
+/// a mapping's last page counts as one that is not there, as behind a dirty ring.
 class FakeKernel {
 public:
     /// From now on, until its end, this is the kernel.
@@ -56,6 +57,7 @@ private:
     long succeed_ioctl(const Call& call);
     long open();
     long map(long size);
+    bool is_last_page(long address) const;
     void close(int fd);
     void unmap(long address, long size);
 

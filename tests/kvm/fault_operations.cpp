@@ -65,6 +65,12 @@ std::vector<Operation> vcpu_operations() {
         KVMXX_OPERATION(w.vcpu.complete_pending_io(), {{"KVM_RUN", {EINTR, EAGAIN}}}),
         KVMXX_OPERATION(Vcpu::adopt(must(w.vcpu.fd().duplicate()), 3 * 4096),
                         {{"dup"}, {"mmap(vcpu)"}}),
+        {"w.vcpu.create_kick()",
+         {},  // calls that Kick needs the real kernel for
+         [](World& w) {
+             must(install_kick_handler());
+             return error_of(w.vcpu.create_kick());
+         }},
         KVMXX_ONE_CALL("KVM_GET_MP_STATE", w.vcpu.mp_state()),
         KVMXX_ONE_CALL("KVM_SET_MP_STATE", w.vcpu.set_mp_state({})),
         KVMXX_ONE_CALL("KVM_SET_SIGNAL_MASK", w.vcpu.set_signal_mask(1)),
@@ -148,7 +154,13 @@ std::vector<Operation> object_operations() {
         KVMXX_ONE_CALL("KVM_GET_DEVICE_ATTR", w.device.attr(vfio::file_add)),
         KVMXX_ONE_CALL("KVM_SET_DEVICE_ATTR", w.device.set_attr(vfio::file_add, 1)),
         KVMXX_ONE_CALL("mmap(coalesced ring)", CoalescedRing::map(w.vcpu, 2)),
+        KVMXX_OPERATION(DirtyRing::map(w.vcpu, 4096),
+                        {{"mmap(dirty ring)"},
+                         {"mmap(dirty ring)", {EINVAL}, {{EFAULT, EINVAL}}},
+                         {"mmap(dirty ring)", {EFAULT}}}),
         KVMXX_ONE_CALL("mmap(guest_memfd)", w.guest_memfd.map(0, 4096)),
+        KVMXX_OPERATION(must(w.guest_memfd.map(0, 4096)).set_numa_policy(0, {}),
+                        {{"mmap(guest_memfd)"}, {"mbind(guest_memfd)"}}),
         KVMXX_OPERATION(w.stats.update(), {{"KVM_GET_STATS_FD", {EINTR}}}),
     };
 }

@@ -28,11 +28,12 @@ struct World {
     u64 bitmap[2] = {};
 };
 
-/// A system call that an operation makes: what its failure is called, and the errnos that are not
-/// failures (retried, or an answer).
+/// A system call that an operation makes: what its failure is called, the errnos that are not
+/// failures (retried, or an answer), and those that are told as another.
 struct Step {
     const char* what;
     std::vector<int> absorbed = {};
+    std::map<int, int> told_as = {};
 };
 
 /// A public operation, the system calls that it makes in order, and itself: the error, if it
@@ -48,6 +49,9 @@ std::vector<Operation> system_operations();
 std::vector<Operation> vm_operations();
 std::vector<Operation> vcpu_operations();
 std::vector<Operation> object_operations();
+std::vector<Operation> sev_operations();
+std::vector<Operation> tdx_operations();
+std::vector<Operation> foreign_operations();
 
 template <class T>
 std::optional<Error> error_of(const Result<T>& result) {
