@@ -33,9 +33,10 @@ class Qemu:
         self.log = b""      # the latest of QEMU's own messages
         self.console = b""  # and of L1's console
         self.theirs = []    # descriptors that are QEMU's
+        machine = f",{options.machine}" if options.machine else ""
         command = [
             "setpriv", "--pdeathsig", "KILL", arch.qemu, "-nodefaults", "-no-user-config", "-no-reboot",
-            "-display", "none", "-M", f"{arch.machine},memory-backend=ram", "-cpu", options.cpu or arch.cpu,
+            "-display", "none", "-M", f"{arch.machine},memory-backend=ram{machine}", "-cpu", options.cpu or arch.cpu,
             "-accel", f"tcg,tb-size=256,thread={'single' if options.icount else 'multi'}",
             "-smp", str(options.smp), "-m", str(options.mem), "-device", "virtio-serial-pci,max_ports=5",
         ]

@@ -60,7 +60,7 @@ def key(options, image):
             with open(f"{HERE}/{name}", "rb") as file:
                 source.update(file.read())
     parts = [stamp(image), stamp(shutil.which(ARCHS[options.arch].qemu)), source.hexdigest(), host_identity(),
-             options.mem, options.smp, options.icount, options.cpu]
+             options.mem, options.smp, options.icount, options.cpu, options.machine]
     return f"{options.arch}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 
 

@@ -274,6 +274,24 @@ class Lab(unittest.TestCase):
         done = lab("--arch", "aarch64", "--", "sh", "-c", "test -c /dev/kvm && uname -m && echo $KVMXX_LAB && exit 3")
         self.assertEqual((done.returncode, done.stdout), (3, b"aarch64\naarch64\n"), done.stderr)
 
+    @unittest.skipUnless(shutil.which("qemu-system-aarch64"), "tools/deps arm is not installed")
+    def test_aarch64_with_a_cpu_of_which_a_snapshot_forgets_a_timer_is_booted(self):
+        with tempfile.TemporaryDirectory() as cache:
+            lab("--arch", "aarch64", "--", "true")  # so that there is a kernel
+            kernels = os.environ.get("KVMXX_CACHE") or os.path.join(
+                os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "kvmxx")
+            os.symlink(f"{os.path.abspath(kernels)}/kernel", f"{cache}/kernel")
+            for cpu, snapshots in ("cortex-a76", 0), ("cortex-a57", 1):
+                done = subprocess.run([LAB, "--arch", "aarch64", "--cpu", cpu, "--", "sleep", "1"], capture_output=True,
+                                      env=dict(ENVIRONMENT, KVMXX_CACHE=cache), timeout=200)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(len(glob.glob(f"{cache}/lab/*")), snapshots, cpu)
+
+    @unittest.skipUnless(shutil.which("qemu-system-aarch64"), "tools/deps arm is not installed")
+    def test_machine_has_the_properties_that_were_asked_for(self):
+        done = lab("--arch", "aarch64", "--machine", "gic-version=2", "--", "sh", "-c", "dmesg | grep -q GICv3")
+        self.assertEqual(done.returncode, 1, done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()
