@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <iterator>
-#include <tuple>
-#include <vmm/machine/impl.hpp>
+#include <vmm/machine/dump.hpp>
 
-namespace vmm {
-
-namespace detail {
+namespace vmm::detail {
 
 namespace {
 
@@ -46,80 +44,46 @@ void dump_sregs(Out out, const kvm::Sregs& s) {
                    s.gdt.base, s.gdt.limit, s.idt.base, s.idt.limit);
 }
 
-/// The bytes at CS:RIP, as far as they are RAM.
-void dump_code(Out out, const Cpu& cpu, const GuestMemory& memory, std::uint64_t linear) {
-    const auto translation = cpu.vcpu.translate(kvm::Gva(linear));
+}  // namespace
+
+std::string describe_cpu(std::uint32_t id, const kvm::Regs& regs, const kvm::Sregs& sregs) {
+    std::string text = fmt::format("vCPU {}:\n", id);
+    const Out out(text);
+    dump_regs(out, regs);
+    dump_sregs(out, sregs);
+    if (is_reset_state(regs, sregs)) {
+        text += "this is the state after a reset, which kvm-amd puts in place of the last one\n";
+    }
+    return text;
+}
+
+bool is_reset_state(const kvm::Regs& regs, const kvm::Sregs& sregs) {
+    return regs.rip == 0xfff0 && sregs.cs.base == 0xffff0000;
+}
+
+kvm::Gva code_address(const kvm::Regs& regs, const kvm::Sregs& sregs) {
+    const bool long_mode = sregs.cs.l != 0;
+    return kvm::Gva(long_mode ? regs.rip : (sregs.cs.base + regs.rip) & 0xffffffff);
+}
+
+std::string describe_code(const GuestMemory& memory, kvm::Gva at,
+                          const kvm::Result<kvm::Translation>& translation) {
+    const std::uint64_t linear = at.value();
     if (!translation || !translation->valid) {
-        fmt::format_to(out, "code at {:#x}: not mapped\n", linear);
-        return;
+        return fmt::format("code at {:#x}: not mapped\n", linear);
     }
     const kvm::Gpa address(translation->physical_address);
     std::array<std::byte, 16> bytes;
     const std::size_t in_page = 0x1000 - (linear & 0xfff);
     const auto code = std::span(bytes).first(std::min(bytes.size(), in_page));
     if (!memory.read(address, code)) {
-        fmt::format_to(out, "code at {:#x}: not RAM, {:#x}\n", linear, address.value());
-        return;
+        return fmt::format("code at {:#x}: not RAM, {:#x}\n", linear, address.value());
     }
-    fmt::format_to(out, "code at {:#x}:", linear);
+    std::string text = fmt::format("code at {:#x}:", linear);
     for (const std::byte byte : code) {
-        fmt::format_to(out, " {:02x}", std::to_integer<unsigned>(byte));
+        fmt::format_to(Out(text), " {:02x}", std::to_integer<unsigned>(byte));
     }
-    fmt::format_to(out, "\n");
+    return text + "\n";
 }
 
-}  // namespace
-
-std::string dump(const Cpu& cpu, const GuestMemory& memory) {
-    std::string text = fmt::format("vCPU {}:\n", cpu.id);
-    const Out out(text);
-    const auto regs = cpu.vcpu.regs();
-    const auto sregs = cpu.vcpu.sregs();
-    if (!regs || !sregs) {
-        text += Error(!regs ? regs.error() : sregs.error()).message + "\n";
-        return text;
-    }
-    dump_regs(out, *regs);
-    dump_sregs(out, *sregs);
-    if (regs->rip == 0xfff0 && sregs->cs.base == 0xffff0000) {
-        text += "this is the state after a reset, which kvm-amd puts in place of the last one\n";
-        return text;
-    }
-    const bool long_mode = sregs->cs.l != 0;
-    const std::uint64_t linear = long_mode ? regs->rip : (sregs->cs.base + regs->rip) & 0xffffffff;
-    dump_code(out, cpu, memory, linear);
-    return text;
-}
-
-}  // namespace detail
-
-MachineReport Machine::Impl::report() const {
-    MachineReport report;
-    for (std::uint32_t reason = 0; reason <= kvm::exit_reason_count; ++reason) {
-        std::uint64_t count = 0;
-        for (const auto& cpu : cpus_) {
-            count += cpu->exits[reason];
-        }
-        if (count) {
-            const bool named = reason < kvm::exit_reason_count;
-            report.exits.emplace_back(named ? kvm::name(kvm::ExitReason(reason)) : "newer ones",
-                                      count);
-        }
-    }
-    std::sort(report.exits.begin(), report.exits.end(), [](const auto& a, const auto& b) {
-        return std::tie(b.second, a.first) < std::tie(a.second, b.first);
-    });
-    report.ports = ports_.unhandled();
-    report.addresses = mmio_.unhandled();
-    report.msrs = msrs_.list();
-    for (const detail::IrqchipLine* line : {&keyboard_line_, &serial_line_}) {
-        if (line->failures()) {
-            report.notes.push_back(fmt::format("KVM_IRQ_LINE failed {} times for GSI {}",
-                                               line->failures(),
-                                               static_cast<std::uint32_t>(line->gsi())));
-        }
-    }
-    return report;
-}
-
-}  // namespace vmm
+}  // namespace vmm::detail

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <system_error>
-#include <vmm/machine/impl.hpp>
+#include <vmm/machine/core.hpp>
 
-namespace vmm {
+namespace vmm::detail {
 
 namespace {
 
@@ -23,31 +23,11 @@ int milliseconds_until(Clock::time_point time) {
 
 }  // namespace
 
-const char* describe(EndReason reason) {
-    switch (reason) {
-        case EndReason::power_off:
-            return "the guest switched itself off";
-        case EndReason::reset:
-            return "the guest asked for a reset";
-        case EndReason::halted:
-            return "the guest halted with interrupts off";
-        case EndReason::triple_fault:
-            return "triple fault";
-        case EndReason::internal_error:
-            return "KVM cannot run the guest on";
-        case EndReason::stopped:
-            return "stopped";
-        case EndReason::timeout:
-            return "time is up";
-    }
-    return "?";
-}
+void Core::end(End end) { finish_with(std::move(end)); }
 
-void Machine::Impl::end(End end) { finish_with(std::move(end)); }
+void Core::end(Error error) { finish_with(std::unexpected(std::move(error))); }
 
-void Machine::Impl::end(Error error) { finish_with(std::unexpected(std::move(error))); }
-
-void Machine::Impl::finish_with(Result<End> end) {
+void Core::finish_with(Result<End> end) {
     const std::lock_guard lock(mutex_);
     if (end_) {
         return;
@@ -55,12 +35,10 @@ void Machine::Impl::finish_with(Result<End> end) {
     end_ = std::move(end);
     ended_.store(true, std::memory_order_release);
     ended_event_.set();
-    for (const kvm::Kick& kick : kicks_) {
-        kick();
-    }
+    kick_all();
 }
 
-Result<End> Machine::Impl::run(std::optional<std::chrono::milliseconds> timeout) {
+Result<End> Core::run(std::optional<std::chrono::milliseconds> timeout) {
     if (end_) {
         return fail("Machine::run: the machine has run");
     }
@@ -72,21 +50,30 @@ Result<End> Machine::Impl::run(std::optional<std::chrono::milliseconds> timeout)
     Result<End>& end = *end_;
     const bool hurry =
         !end || end->reason == EndReason::stopped || end->reason == EndReason::timeout;
-    const auto written = pump_->finish(stop_, hurry ? last_output : detail::ConsolePump::forever);
+    const auto written = board_->pump().finish(stop_, hurry ? last_output : ConsolePump::forever);
     if (end && !written) {
         return std::unexpected(written.error());
     }
     return end;
 }
 
-Result<void> Machine::Impl::start_threads() {
+Result<void> Core::add_board(const MachineConfig& config, Console& console) {
+    auto board = Board::create(config, console, {*this, *this, ended_event_});
+    if (!board) {
+        return std::unexpected(std::move(board).error());
+    }
+    board_ = std::move(*board);
+    return {};
+}
+
+Result<void> Core::start_threads() {
     try {
-        for (const auto& cpu : cpus_) {
-            threads_.emplace_back([this, &cpu = *cpu] {
+        for (std::size_t i = 0; i < cpu_count(); ++i) {
+            threads_.emplace_back([this, i] {
                 try {
-                    run_vcpu(cpu);
+                    run_vcpu(i);
                 } catch (const std::exception& error) {  // out of memory
-                    end(Error(fmt::format("vCPU {}: {}", cpu.id, error.what())));
+                    end(Error(fmt::format("vCPU {}: {}", i, error.what())));
                 }
             });
         }
@@ -96,16 +83,16 @@ Result<void> Machine::Impl::start_threads() {
     return {};
 }
 
-void Machine::Impl::serve_events(std::optional<std::chrono::milliseconds> timeout) {
+void Core::serve_events(std::optional<std::chrono::milliseconds> timeout) {
     const auto start = Clock::now();
     const auto deadline = timeout ? start + *timeout : Clock::time_point::max();
     auto next_look = start + life_interval;
     while (!ended()) {
-        std::array<pollfd, 2 + detail::ConsolePump::max_fds> fds;
+        std::array<pollfd, 2 + ConsolePump::max_fds> fds;
         fds[0] = {ended_event_.fd(), POLLIN, 0};
         fds[1] = {stop_.fd(), POLLIN, 0};
         const std::size_t n =
-            2 + pump_->wait_for(std::span(fds).subspan<2, detail::ConsolePump::max_fds>());
+            2 + board_->pump().wait_for(std::span(fds).subspan<2, ConsolePump::max_fds>());
         const int ready = poll(fds.data(), n, milliseconds_until(std::min(deadline, next_look)));
         if (ready > 0 && fds[1].revents) {
             end({EndReason::stopped, 0, {}, {}});
@@ -118,7 +105,7 @@ void Machine::Impl::serve_events(std::optional<std::chrono::milliseconds> timeou
         if (ready <= 0) {
             continue;  // EINTR, or the time has come
         }
-        const auto input = pump_->serve(*serial_);
+        const auto input = board_->pump().serve(board_->serial());
         if (!input) {
             end(input.error());
         } else if (*input == Console::Input::stop) {
@@ -130,11 +117,12 @@ void Machine::Impl::serve_events(std::optional<std::chrono::milliseconds> timeou
 /// A machine whose CPUs all wait with interrupts off would wait for ever: KVM_RUN does not return.
 /// Each CPU is asked now and then. Twice in a row, for the one asked last could have woken the
 /// first meanwhile.
-void Machine::Impl::look_for_life() {
+void Core::look_for_life() {
     const std::uint64_t last = round_.load(std::memory_order_relaxed);
-    const bool dead = last != 0 && std::all_of(cpus_.begin(), cpus_.end(), [&](const auto& cpu) {
-                          return cpu->dead_in_round.load(std::memory_order_relaxed) == last;
-                      });
+    bool dead = last != 0;
+    for (std::size_t i = 0; dead && i < cpu_count(); ++i) {
+        dead = cpu(i).dead_in_round.load(std::memory_order_relaxed) == last;
+    }
     dead_rounds_ = dead ? dead_rounds_ + 1 : 0;
     if (dead_rounds_ == 2) {
         end({EndReason::halted, 0, {}, {}});
@@ -142,9 +130,7 @@ void Machine::Impl::look_for_life() {
     }
     round_.store(last + 1, std::memory_order_relaxed);
     const std::lock_guard lock(mutex_);
-    for (const kvm::Kick& kick : kicks_) {
-        kick();
-    }
+    kick_all();
 }
 
-}  // namespace vmm
+}  // namespace vmm::detail

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+#include <vmm/boot/boot.hpp>
+#include <vmm/device/bus.hpp>
+
+namespace vmm {
+
+/// What a machine is made of: plain data.
+struct MachineConfig {
+    BootConfig boot;                                        ///< what it starts with
+    std::uint64_t memory_bytes = std::uint64_t{512} << 20;  ///< a multiple of 4096
+    std::uint32_t cpus = 1;
+    std::optional<std::chrono::milliseconds> timeout;  ///< how long it may run
+};
+
+/// What this host's KVM and memory allow.
+struct MachineLimits {
+    std::uint32_t max_cpus = 0;      ///< cap::max_vcpus
+    std::uint64_t memory_bytes = 0;  ///< the host's memory, all of it
+
+    /// Asks the host. Errors: Kvm::open()'s.
+    static Result<MachineLimits> query();
+};
+
+/// Why a machine ended.
+enum class EndReason {
+    power_off,       ///< the guest switched it off
+    reset,           ///< the guest asked for a reset
+    halted,          ///< all CPUs wait for an interrupt with interrupts off: nothing can wake them
+    triple_fault,    ///< a CPU could not deliver its exceptions and shut down
+    internal_error,  ///< KVM could not run on: an instruction that it does not emulate, a bad state
+    stopped,         ///< Machine::stop(), or the console
+    timeout,         ///< MachineConfig::timeout has passed
+};
+/// "the guest asked for a reset", ...
+const char* describe(EndReason reason);
+
+/// How a machine ended.
+struct End {
+    EndReason reason = EndReason::power_off;
+    std::uint32_t cpu = 0;  ///< triple_fault, internal_error: which
+    std::string cause;      ///< internal_error: what KVM says, one line
+    std::string dump;       ///< triple_fault, internal_error: the CPU's registers, lines
+};
+
+/// What happened meanwhile, for people.
+struct MachineReport {
+    /// How often each reason ended KVM_RUN, by the kernel's name, the most frequent first.
+    std::vector<std::pair<std::string, std::uint64_t>> exits;
+    std::vector<Unhandled> ports;      ///< port accesses that no device answered
+    std::vector<Unhandled> addresses;  ///< memory accesses that no device answered
+    std::vector<Unhandled> msrs;       ///< MSRs that KVM does not know: the guest got a #GP
+    std::vector<std::string> notes;    ///< what else went wrong and did not end the machine
+};
+
+}  // namespace vmm

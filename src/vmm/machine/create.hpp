@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#pragma once
+
+#include <cerrno>
+#include <fmt/format.h>
+#include <kvm/try.hpp>
+#include <vmm/machine/impl.hpp>
+#include <vmm/machine/settings.hpp>
+#include <vmm/x86_64/boot_state.hpp>
+#include <vmm/x86_64/cpu.hpp>
+#include <vmm/x86_64/layout.hpp>
+
+namespace vmm {
+
+namespace detail {
+
+template <HypervisorSystem System>
+Result<std::uint32_t> most_cpus(const System& system) {
+    const int most = KVM_TRY(system.check(kvm::cap::max_vcpus));
+    // Before Linux 3.2 there was only the recommended number.
+    const int recommended = most > 0 ? most : KVM_TRY(system.check(kvm::cap::nr_vcpus));
+    return recommended > 0 ? static_cast<std::uint32_t>(recommended) : 4;
+}
+
+template <Hypervisor Backend>
+Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
+    const MachineConfig& config, Console& console, System system) {
+    KVM_TRY(check(config));
+    const std::uint32_t most = KVM_TRY(most_cpus(system));
+    if (config.cpus > most) {
+        return fail(
+            fmt::format("cpus: {} are too many, this KVM has at most {}", config.cpus, most),
+            EINVAL);
+    }
+    GuestMemory memory = KVM_TRY(GuestMemory::create(x86_64::ram_regions(config.memory_bytes)));
+    x86_64::BootState boot;
+    if (Backend::executes_code || !config.boot.kernel.empty()) {
+        boot = KVM_TRY(load(memory, config.boot));
+    }
+    Vm vm = KVM_TRY(system.create_vm());
+    Wake stop = KVM_TRY(Wake::create());
+    Wake ended = KVM_TRY(Wake::create());
+    std::unique_ptr<MachineImpl> impl(new MachineImpl(
+        std::move(system), std::move(vm), std::move(memory), std::move(stop), std::move(ended)));
+    impl->timeout_ = config.timeout;
+    KVM_TRY(impl->add_chips());
+    KVM_TRY(impl->add_board(config, console));
+    KVM_TRY(impl->add_cpus(config.cpus, boot));
+    return impl;
+}
+
+/// Memory, and what the hypervisor emulates. All before the first vCPU.
+template <Hypervisor Backend>
+Result<void> MachineImpl<Backend>::add_chips() {
+    namespace layout = x86_64::layout;
+    KVM_TRY(vm_.set_identity_map_addr(layout::identity_map));
+    KVM_TRY(vm_.set_tss_addr(layout::tss));
+    KVM_TRY(vm_.create_irqchip());
+    KVM_TRY(vm_.create_pit2(kvm::x86_64::PitFlag::speaker_dummy));
+    KVM_TRY(Backend::attach(memory_, vm_));
+    // So that unknown MSRs are counted; without, the guest gets the same #GP from the kernel.
+    const auto exits = vm_.check(kvm::cap::x86_user_space_msr);
+    if (exits && *exits) {
+        KVM_TRY(vm_.enable(kvm::cap::x86_user_space_msr, kvm::MsrExitReason::unknown));
+    }
+    return {};
+}
+
+template <Hypervisor Backend>
+Result<void> MachineImpl<Backend>::add_cpus(std::uint32_t count, const x86_64::BootState& boot) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+        auto vcpu = KVM_TRY(vm_.create_vcpu(kvm::VcpuId(i)));
+        KVM_TRY(x86_64::setup_cpuid(system_, vcpu, kvm::VcpuId(i), count));
+        KVM_TRY(x86_64::setup_msrs(vcpu));
+        KVM_TRY(x86_64::setup_lapic(vcpu));
+        if (i == 0) {
+            KVM_TRY(x86_64::apply(vcpu, boot));
+        }
+        cpus_.push_back(std::make_unique<Cpu>(i, std::move(vcpu)));
+    }
+    return {};
+}
+
+}  // namespace detail
+
+template <Hypervisor Backend>
+Result<BasicMachine<Backend>> BasicMachine<Backend>::create(const MachineConfig& config,
+                                                            Console& console,
+                                                            typename Backend::System system) {
+    return BasicMachine(KVM_TRY(Impl::create(config, console, std::move(system))));
+}
+
+template <Hypervisor Backend>
+BasicMachine<Backend>::BasicMachine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+template <Hypervisor Backend>
+BasicMachine<Backend>::BasicMachine(BasicMachine&&) noexcept = default;
+
+template <Hypervisor Backend>
+BasicMachine<Backend>& BasicMachine<Backend>::operator=(BasicMachine&&) noexcept = default;
+
+template <Hypervisor Backend>
+BasicMachine<Backend>::~BasicMachine() = default;
+
+template <Hypervisor Backend>
+Result<End> BasicMachine<Backend>::run() {
+    return impl_->run(impl_->timeout());
+}
+
+template <Hypervisor Backend>
+void BasicMachine<Backend>::stop() const noexcept {
+    impl_->stop();
+}
+
+template <Hypervisor Backend>
+MachineReport BasicMachine<Backend>::report() const {
+    return impl_->report();
+}
+
+}  // namespace vmm
