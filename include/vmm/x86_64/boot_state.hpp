@@ -3,15 +3,7 @@
 
 #include <cstdint>
 #include <kvm/types.hpp>
-#include <vmm/error.hpp>
-
-namespace kvm {
-class Vcpu;
-}
-
-namespace vmm {
-class GuestMemory;
-}
+#include <vmm/hypervisor.hpp>
 
 /// How the boot processor starts.
 namespace vmm::x86_64 {
@@ -43,7 +35,8 @@ Result<void> prepare_long_mode(const GuestMemory& memory, BootState& state);
 
 /// Makes the vCPU start so: segments, control registers, EFER, general registers, x87 (FCW 0x37f)
 /// and SSE registers. KVM_SET_SREGS, KVM_SET_REGS, KVM_SET_FPU. For the boot processor alone: the
-/// others wait for its INIT and SIPI.
-Result<void> apply(kvm::Vcpu& vcpu, const BootState& state);
+/// others wait for its INIT and SIPI. Instantiated for every backend.
+template <HypervisorVcpu Vcpu>
+Result<void> apply(Vcpu& vcpu, const BootState& state);
 
 }  // namespace vmm::x86_64

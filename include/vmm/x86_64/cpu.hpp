@@ -6,15 +6,10 @@
 #include <kvm/types.hpp>
 #include <span>
 #include <vector>
-#include <vmm/error.hpp>
-
-namespace kvm {
-class Kvm;
-class Vcpu;
-}  // namespace kvm
+#include <vmm/hypervisor.hpp>
 
 /// What every vCPU needs before its first run, in this order: setup_cpuid(), setup_msrs(),
-/// setup_lapic().
+/// setup_lapic(). The templates are instantiated for every backend.
 namespace vmm::x86_64 {
 
 /// The CPUID leaves of vCPU `id` of `cpus`, made of those that KVM_GET_SUPPORTED_CPUID gave: its
@@ -27,14 +22,17 @@ std::vector<kvm::x86_64::CpuidEntry2> vcpu_cpuid(
 /// Gives vCPU `id` of `cpus` what vcpu_cpuid() makes of the host's leaves, and the TSC deadline
 /// timer where the host's KVM has it. Before the first run and before any MSR is read, with an
 /// irqchip in the kernel. KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2.
-Result<void> setup_cpuid(const kvm::Kvm& kvm, kvm::Vcpu& vcpu, kvm::VcpuId id, std::uint32_t cpus);
+template <HypervisorSystem System, HypervisorVcpu Vcpu>
+Result<void> setup_cpuid(const System& system, Vcpu& vcpu, kvm::VcpuId id, std::uint32_t cpus);
 
 /// The MSRs that firmware would set: fast strings in IA32_MISC_ENABLE, write-back as the memory
 /// type. KVM_SET_MSRS.
-Result<void> setup_msrs(kvm::Vcpu& vcpu);
+template <HypervisorVcpu Vcpu>
+Result<void> setup_msrs(Vcpu& vcpu);
 
 /// The local APIC's wires as firmware leaves them: LINT0 takes the PIC's interrupts, LINT1 the NMI.
 /// With an irqchip in the kernel. KVM_GET_LAPIC, KVM_SET_LAPIC.
-Result<void> setup_lapic(kvm::Vcpu& vcpu);
+template <HypervisorVcpu Vcpu>
+Result<void> setup_lapic(Vcpu& vcpu);
 
 }  // namespace vmm::x86_64

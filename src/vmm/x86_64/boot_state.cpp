@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <array>
 #include <kvm/try.hpp>
-#include <kvm/vcpu.hpp>
 #include <vmm/memory/guest_memory.hpp>
 #include <vmm/x86_64/boot_state.hpp>
 #include <vmm/x86_64/layout.hpp>
@@ -79,7 +78,8 @@ Result<void> prepare_long_mode(const GuestMemory& memory, BootState& state) {
     return {};
 }
 
-Result<void> apply(kvm::Vcpu& vcpu, const BootState& state) {
+template <HypervisorVcpu Vcpu>
+Result<void> apply(Vcpu& vcpu, const BootState& state) {
     kvm::Sregs sregs = KVM_TRY(vcpu.sregs());
     if (state.mode == CpuMode::real) {
         set_real_mode(sregs, state);
@@ -100,5 +100,7 @@ Result<void> apply(kvm::Vcpu& vcpu, const BootState& state) {
     KVM_TRY(vcpu.set_fpu(fpu));
     return {};
 }
+
+template Result<void> apply(kvm::Vcpu&, const BootState&);
 
 }  // namespace vmm::x86_64

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <kvm/system.hpp>
 #include <kvm/try.hpp>
 #include <vmm/x86_64/cpu.hpp>
 
@@ -118,10 +117,11 @@ std::vector<CpuidEntry2> vcpu_cpuid(std::span<const CpuidEntry2> supported, kvm:
     return leaves;
 }
 
-Result<void> setup_cpuid(const kvm::Kvm& kvm, kvm::Vcpu& vcpu, kvm::VcpuId id, std::uint32_t cpus) {
-    const kvm::CpuidList supported = KVM_TRY(kvm.supported_cpuid());
+template <HypervisorSystem System, HypervisorVcpu Vcpu>
+Result<void> setup_cpuid(const System& system, Vcpu& vcpu, kvm::VcpuId id, std::uint32_t cpus) {
+    const kvm::CpuidList supported = KVM_TRY(system.supported_cpuid());
     auto leaves = vcpu_cpuid(supported, id, cpus);
-    const bool tsc_deadline = KVM_TRY(kvm.check(kvm::cap::tsc_deadline_timer));
+    const bool tsc_deadline = KVM_TRY(system.check(kvm::cap::tsc_deadline_timer));
     for (CpuidEntry2& leaf : leaves) {
         if (leaf.function == 1 && tsc_deadline) {
             leaf.ecx |= leaf1_tsc_deadline;  // KVM_GET_SUPPORTED_CPUID never says so
@@ -132,7 +132,8 @@ Result<void> setup_cpuid(const kvm::Kvm& kvm, kvm::Vcpu& vcpu, kvm::VcpuId id, s
     return {};
 }
 
-Result<void> setup_msrs(kvm::Vcpu& vcpu) {
+template <HypervisorVcpu Vcpu>
+Result<void> setup_msrs(Vcpu& vcpu) {
     constexpr u32 ia32_misc_enable = 0x1a0;
     constexpr u32 ia32_mtrr_def_type = 0x2ff;
     constexpr std::uint64_t fast_strings = 1;
@@ -143,7 +144,8 @@ Result<void> setup_msrs(kvm::Vcpu& vcpu) {
     return {};
 }
 
-Result<void> setup_lapic(kvm::Vcpu& vcpu) {
+template <HypervisorVcpu Vcpu>
+Result<void> setup_lapic(Vcpu& vcpu) {
     constexpr std::size_t lvt_lint0 = 0x350;
     constexpr std::size_t lvt_lint1 = 0x360;
     constexpr u32 delivery_nmi = 0x400;
@@ -161,5 +163,9 @@ Result<void> setup_lapic(kvm::Vcpu& vcpu) {
     KVM_TRY(vcpu.set_lapic(lapic));
     return {};
 }
+
+template Result<void> setup_cpuid(const kvm::Kvm&, kvm::Vcpu&, kvm::VcpuId, std::uint32_t);
+template Result<void> setup_msrs(kvm::Vcpu&);
+template Result<void> setup_lapic(kvm::Vcpu&);
 
 }  // namespace vmm::x86_64
