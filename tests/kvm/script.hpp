@@ -4,46 +4,48 @@
 #include <support/guest.hpp>
 #include <vector>
 
-KVMXX_GUEST(script)
-KVMXX_GUEST_LABEL(script, handler)
-
 namespace kvm::test {
 
-/// What guests/x86_64/script.S can do.
+/// What guests/ARCH/script.S can do.
 enum class Do : u64 {
-    halt = 0,
+    stop = 0,
     store1 = 1,
     store2 = 2,
     store4 = 4,
     store8 = 8,
+    load1 = 0x21,
+    load2 = 0x22,
+    load4 = 0x24,
+    load8 = 0x28,
+    wait = 0x31,   // for one interrupt
+    go_to = 0x41,  // the operation that is at `address`
+    // x86_64's alone:
     out1 = 0x11,
     out2 = 0x12,
     out4 = 0x14,
-    load1 = 0x21,
-    wait = 0x31,  // for one interrupt
 };
 using enum Do;
 
 struct Operation {
-    Do kind = halt;
+    Do kind = stop;
     u64 address = 0;
     u64 value = 0;
 };
 
-/// The handler of interrupts tells this port.
-inline constexpr Port interrupted_port{0xe0};
+/// Where the script's operation number `n` is.
+constexpr u64 operation_at(u64 n) { return layout::data + n * sizeof(Operation); }
 
-/// Has the guest do `script` in long mode, and then halt.
+/// Has the guest do `script`, and then stop.
 inline void load_script(Guest& guest, std::vector<Operation> script) {
-    guest.load_long(guests::script());
+    guest.load(guests::script());
     script.push_back({});
-    guest.write(layout::data, std::as_bytes(std::span(script)));
-    guest.change_regs([](Regs& regs) { regs.rsi = layout::data; });
+    guest.write(operation_at(0), std::as_bytes(std::span(script)));
+    guest.set_argument(operation_at(0));
 }
 
-/// The value that the script's operation number `n`, a load1, found.
+/// The value that the script's operation number `n`, a load, found.
 inline u64 loaded(const Guest& guest, u64 n) {
-    return guest.read<u64>(layout::data + n * sizeof(Operation) + offsetof(Operation, value));
+    return guest.read<u64>(operation_at(n) + offsetof(Operation, value));
 }
 
 }  // namespace kvm::test

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * Does what a list says: 24 bytes to an operation at rsi, { u64 kind, u64 address, u64 value }.
- * Kinds: 1, 2, 4, 8 store that many bytes; 0x11, 0x12, 0x14 write to the port `address`; 0x21 loads
- * a byte into `value`; 0x31 waits for one interrupt; any other halts, and goes on at the next run.
+ * Kinds: 1, 2, 4, 8 store that many bytes; 0x11, 0x12, 0x14 write to the port `address`; 0x21, 0x22,
+ * 0x24, 0x28 load that many bytes into `value`; 0x31 waits for one interrupt; 0x41 goes on with the
+ * operation at `address`; any other halts, and goes on at the next run.
  * Long mode.
  */
 #include "guest.inc"
@@ -28,8 +29,17 @@ GUEST script, 64
     je      out4
     cmp     $0x21, %rcx
     je      load1
+    cmp     $0x22, %rcx
+    je      load2
+    cmp     $0x24, %rcx
+    je      load4
+    cmp     $0x28, %rcx
+    je      load8
     cmp     $0x31, %rcx
     je      wait
+    cmp     $0x41, %rcx
+    cmove   %rdx, %rsi
+    je      1b
     hlt
     jmp     1b
 store1:
@@ -55,6 +65,19 @@ out4:
     jmp     1b
 load1:
     movzbl  (%rdx), %eax
+LABEL loaded
+    mov     %rax, -8(%rsi)
+    jmp     1b
+load2:
+    movzwl  (%rdx), %eax
+    mov     %rax, -8(%rsi)
+    jmp     1b
+load4:
+    mov     (%rdx), %eax
+    mov     %rax, -8(%rsi)
+    jmp     1b
+load8:
+    mov     (%rdx), %rax
     mov     %rax, -8(%rsi)
     jmp     1b
 wait:
@@ -64,7 +87,7 @@ wait:
     jmp     1b
 
 /* A handler of any interrupt from the local APIC: tells port 0xe0, then acknowledges. */
-LABEL handler
+LABEL interrupt
     push    %rax
     push    %rdx
     mov     $0xe0, %edx

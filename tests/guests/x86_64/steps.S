@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * Instructions of one byte each, to step through or break at, and a store to rdi. Long mode. Exits:
- * Hlt.
+ * Instructions to step through or break at, among them a store of al to 0x100000. Long mode.
+ * Exits: Hlt.
  */
 #include "guest.inc"
 
 GUEST steps, 64
+    mov     $0x100000, %edi
+LABEL second
     nop
-    nop
+LABEL third
     nop
 LABEL store
     mov     %al, (%rdi)

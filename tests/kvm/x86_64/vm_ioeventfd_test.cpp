@@ -30,7 +30,7 @@ const Width widths[] = {
     {1, store1, out1, Datamatch::value(u8(value))},
     {2, store2, out2, Datamatch::value(u16(value))},
     {4, store4, out4, Datamatch::value(u32(value))},
-    {8, store8, halt, Datamatch::value(u64(value))},
+    {8, store8, stop, Datamatch::value(u64(value))},
 };
 
 /// How the matching is tried: at the same place, a write that matches, one that differs in its

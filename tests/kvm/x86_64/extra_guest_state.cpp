@@ -2,7 +2,7 @@
 //
 // State that goes from one VM to another, registers by kvm_run, what KVM tells its guests, and
 // switches of KVM's own, as the kernel's and others' tests ask for them (docs/peer-tests.md).
-#include "script.hpp"
+#include "interrupts.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -279,7 +279,7 @@ TEST_F(ProcessorsTogether, AnInterruptFromOneWakesAnotherThatHalts) {
     constexpr u8 vector = 0x45;
     Guest guest(kvm(), [](Vm& vm) { must(vm.create_irqchip()); });
     load_script(guest, {{store4, lapic + 0xf0, 0x1ff}, {wait}, {out1, 0xe2, 0}});
-    guest.set_gate(vector, guests::script_handler());
+    guest.set_gate(vector, guests::script_interrupt());
     Vcpu other = must(guest.vm().create_vcpu(VcpuId(1)));
     must(other.set_cpuid2(must(kvm().supported_cpuid())));
     Sregs sregs = must(guest.vcpu().sregs());

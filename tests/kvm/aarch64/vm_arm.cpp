@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-#include "guest.hpp"
+#include <support/guest.hpp>
 
 #include <cerrno>
 #include <support/pages.hpp>

@@ -2,7 +2,7 @@
 //
 // The attributes of vCPUs and VMs, and what came after Linux 6.1.
 
-#include "guest.hpp"
+#include <support/guest.hpp>
 
 #include <algorithm>
 #include <cerrno>

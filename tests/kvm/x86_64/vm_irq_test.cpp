@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-#include "script.hpp"
+#include "interrupts.hpp"
 
 #include <support/result.hpp>
 #include <thread>
@@ -30,7 +30,7 @@ void load_apic_script(Guest& guest, u64 redirection, const std::vector<Operation
                                     {out1, 0xe1, 0}};
     whole.insert(whole.end(), script.begin(), script.end());
     load_script(guest, whole);
-    guest.set_gate(vector, guests::script_handler());
+    guest.set_gate(vector, guests::script_interrupt());
     ASSERT_EQ(guest.run_to<exit::IoOut>().port, Port(0xe1));
 }
 
