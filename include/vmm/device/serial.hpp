@@ -8,11 +8,8 @@
 namespace vmm {
 
 /// What is at the other end of a serial line.
-class SerialPeer {
+class SerialPeer : public ByteSink {
 public:
-    virtual ~SerialPeer() = default;
-    /// The guest sent a byte. May block until there is room for it. Called by vCPU threads.
-    virtual void transmit(std::byte byte) = 0;
     /// The receiver, which had no room, has some: Serial::receive() may go on. Called by vCPU
     /// threads.
     virtual void room_to_receive() = 0;
