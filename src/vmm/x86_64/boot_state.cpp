@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <array>
 #include <kvm/try.hpp>
+#include <vmm/fake.hpp>
 #include <vmm/memory/guest_memory.hpp>
 #include <vmm/x86_64/boot_state.hpp>
 #include <vmm/x86_64/layout.hpp>
@@ -102,5 +103,6 @@ Result<void> apply(Vcpu& vcpu, const BootState& state) {
 }
 
 template Result<void> apply(kvm::Vcpu&, const BootState&);
+template Result<void> apply(fake::Vcpu&, const BootState&);
 
 }  // namespace vmm::x86_64

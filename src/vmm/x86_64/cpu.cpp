@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <kvm/try.hpp>
+#include <vmm/fake.hpp>
 #include <vmm/x86_64/cpu.hpp>
 
 namespace vmm::x86_64 {
@@ -165,7 +166,10 @@ Result<void> setup_lapic(Vcpu& vcpu) {
 }
 
 template Result<void> setup_cpuid(const kvm::Kvm&, kvm::Vcpu&, kvm::VcpuId, std::uint32_t);
+template Result<void> setup_cpuid(const fake::System&, fake::Vcpu&, kvm::VcpuId, std::uint32_t);
 template Result<void> setup_msrs(kvm::Vcpu&);
+template Result<void> setup_msrs(fake::Vcpu&);
 template Result<void> setup_lapic(kvm::Vcpu&);
+template Result<void> setup_lapic(fake::Vcpu&);
 
 }  // namespace vmm::x86_64
