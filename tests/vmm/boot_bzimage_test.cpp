@@ -27,7 +27,7 @@ TEST_F(Bzimage, IsRefusedWhereverItIsTruncated) {
     // Without "HdrS" whole, nothing says that it is one.
     for (const std::size_t size : {1u, 0x1f0u, 0x1feu, 0x202u, 0x205u}) {
         EXPECT_EQ(refusal(Bytes(whole).resize(size)),
-                  "of no known kind, not an x86_64 kernel (bzImage or ELF64)")
+                  "of no known kind, not an x86 kernel (bzImage, ELF or Multiboot)")
             << size;
     }
     for (const std::size_t size : {0x206u, 0x238u, 0x263u}) {
@@ -53,18 +53,55 @@ TEST_F(Bzimage, IsRefusedWhereverItIsTruncated) {
 
 TEST_F(Bzimage, IsRefusedWithoutItsMagic) {
     EXPECT_EQ(refusal(bzimage().put(0x202, "HdrT")),
-              "of no known kind, not an x86_64 kernel (bzImage or ELF64)");
+              "of no known kind, not an x86 kernel (bzImage, ELF or Multiboot)");
     EXPECT_EQ(refusal(bzimage().put(0x1fe, std::uint16_t(0x55aa))),
               "setup header: boot_flag at 0x1fe: 0x55aa, not 0xaa55");
 }
 
-TEST_F(Bzimage, MustBeOf64Bits) {
+TEST_F(Bzimage, Of32BitsStartsWithPagingOffAtItsFirstByte) {
+    const auto without = bzimage().put(0x236, std::uint16_t(0xfffe));
+    const auto state = must(load_kernel(without));
+    EXPECT_EQ(state.mode, x86_64::CpuMode::protected_32);
+    EXPECT_EQ(state.rip, bzimage_address);
+    EXPECT_EQ(state.rsi, x86_64::layout::zero_page.value());
+    EXPECT_EQ(state.rbx, 0u);
+    EXPECT_EQ(zero_page<std::uint32_t>(0x214), bzimage_address) << "code32_start";
+    EXPECT_EQ(read<std::uint64_t>(state.gdt.value() + 0x10), 0x00cf9b000000ffffu) << "__BOOT_CS";
+    EXPECT_EQ(refusal(without, {.protocol = BootProtocol::linux64}),
+              "a Linux bzImage: cannot be started by protocol linux64: no XLF_KERNEL_64 in "
+              "xloadflags at 0x236: a 32-bit kernel");
+    // A kernel of both sizes may be asked for.
+    EXPECT_EQ(must(load_kernel(bzimage(), {.protocol = BootProtocol::linux32})).rip,
+              bzimage_address);
+}
+
+TEST_F(Bzimage, OfAnOldProtocolGetsWhatItsMissingFieldsMeant) {
+    // 2.11 has no xloadflags, 2.09 no pref_address, ..., 2.02 no initrd_addr_max.
+    const auto of = [](std::uint16_t version) { return bzimage().put(0x206, version); };
+    EXPECT_EQ(must(load_kernel(of(0x20b))).rip, bzimage_address);
+    EXPECT_EQ(must(load_kernel(of(0x209))).rip, 0x100000u);
+    EXPECT_EQ(read<std::uint32_t>(0x100000), 0xccccccccu);
+    EXPECT_EQ(zero_page<std::uint32_t>(0x238), 2047u) << "cmdline_size";
+    must(load_kernel(of(0x205).put(0x201, std::uint8_t(0x34)), {.cmdline = std::string(255, 'x')}));
+    EXPECT_EQ(zero_page<std::uint32_t>(0x238), 255u) << "cmdline_size";
+    EXPECT_NE(refusal(of(0x205), {.cmdline = std::string(256, 'x')}), "succeeded");
+    EXPECT_EQ(zero_page<std::uint32_t>(0x22c), 0x7fffffffu) << "initrd_addr_max";
+    must(load_kernel(of(0x202).put(0x201, std::uint8_t(0x2a))));
+    EXPECT_EQ(zero_page<std::uint32_t>(0x22c), 0x37ffffffu) << "initrd_addr_max";
+    EXPECT_EQ(refusal(of(0x201)),
+              "setup header: version at 0x206: boot protocol 2.01, but 2.02 (Linux 2.4) is the "
+              "oldest known");
+    EXPECT_EQ(refusal(of(0x202).put(0x211, std::uint8_t(0))),
+              "setup header: loadflags at 0x211: no LOADED_HIGH: a zImage, whose place is below 1 "
+              "MiB");
+}
+
+TEST_F(Bzimage, IsNotStartedByWhatItHasNot) {
+    EXPECT_EQ(refusal(bzimage(), {.protocol = BootProtocol::multiboot}),
+              "a Linux bzImage: cannot be started by protocol multiboot: it has none of that");
     EXPECT_EQ(
-        refusal(bzimage().put(0x236, std::uint16_t(0xfffe))),
-        "setup header: xloadflags at 0x236: no 64-bit entry (XLF_KERNEL_64): a 32-bit kernel");
-    EXPECT_EQ(refusal(bzimage().put(0x206, std::uint16_t(0x020b))),
-              "setup header: version at 0x206: boot protocol 2.11, but 64-bit boot needs 2.12 "
-              "(Linux 3.8)");
+        refusal(bzimage(), {.modules = {{"x", ""}}}),
+        "module: Linux's boot protocol has none but the initrd (" + directory.path() + "/kernel)");
 }
 
 TEST_F(Bzimage, MustHaveAHeaderThatFitsIntoAZeroPage) {

@@ -59,7 +59,7 @@ TEST_F(Elf, IsRefusedUnlessItIsAKernel) {
               "ELF header: e_type at 0x10: 1: not an executable");
     EXPECT_EQ(refusal(elf64().put(KVMXX_PHDR(p_type), std::uint32_t(PT_INTERP))),
               "a program for an operating system (PT_INTERP), no kernel");
-    EXPECT_EQ(refusal(elf64().put(KVMXX_PHDR(p_type), std::uint32_t(PT_NOTE))),
+    EXPECT_EQ(refusal(elf64().put(KVMXX_PHDR(p_type), std::uint32_t(PT_PHDR))),
               "has no segment to load (PT_LOAD)");
     EXPECT_NE(message(load(memory, {.kernel = "/proc/self/exe"})), "succeeded");
 }
@@ -114,6 +114,47 @@ TEST_F(Elf, IsRefusedWhenItsEntryIsInNoSegment) {
               "ELF header: e_entry at 0x18: 0x1001000 is in no segment (by p_paddr)");
     EXPECT_EQ(refusal(elf64().put(KVMXX_EHDR(e_entry), std::uint64_t(0xffffffff81000000))),
               "ELF header: e_entry at 0x18: 0xffffffff81000000 is in no segment (by p_paddr)");
+}
+
+TEST_F(Elf, IsRefusedWhenANoteIsNotInItsSegment) {
+    Bytes image = with_note(elf64(), "Xen", pvh_note, word(0x1000000));
+    EXPECT_EQ(refusal(image.put(0x204, std::uint32_t(0xffffffff))),
+              "segment 1 (program header at 0x78): the note at 0x200 (n_namesz 0x4, n_descsz "
+              "0xffffffff) ends beyond its segment");
+    EXPECT_EQ(refusal(elf64()
+                          .put(KVMXX_PHDR(p_type), std::uint32_t(PT_NOTE))
+                          .put(KVMXX_PHDR(p_offset), std::uint64_t(0x1000))),
+              "truncated: the notes: 256 bytes from 0x1000, but the file has 512");
+}
+
+TEST_F(Elf, IsStartedByWhatItsNotesAndHeadersSay) {
+    const Bytes pvh = with_note(elf64(), "Xen", pvh_note, word(0x1000010));
+    const auto mode = [&](const Bytes& image, BootProtocol protocol = BootProtocol::automatic) {
+        return must(load_kernel(image, {.protocol = protocol})).mode;
+    };
+    using enum x86_64::CpuMode;
+    EXPECT_EQ(mode(elf64()), long_64) << "what else?";
+    EXPECT_EQ(mode(pvh), protected_32);
+    EXPECT_EQ(mode(with_note(pvh, "Linux", 0x100, "")), long_64);
+    EXPECT_EQ(mode(with_note(pvh, "Xen", 6, "linux")), long_64);
+    EXPECT_EQ(mode(with_note(pvh, "Xen", 6, "NetBSD")), protected_32);
+    EXPECT_EQ(mode(with_note(pvh, "Linux", 0x100, ""), BootProtocol::pvh), protected_32);
+    const auto linux32 = must(load_kernel(with_note(elf32(), "Linux", 0x100, "")));
+    EXPECT_EQ(linux32.mode, protected_32);
+    EXPECT_EQ(linux32.rip, elf32_address);
+    EXPECT_EQ(linux32.rsi, x86_64::layout::zero_page.value());
+}
+
+TEST_F(Elf, IsNotStartedByWhatItHasNot) {
+    const std::string cannot = ": cannot be started by protocol ";
+    EXPECT_EQ(refusal(elf64(), {.protocol = BootProtocol::pvh}),
+              "an ELF64 file" + cannot + "pvh: no note XEN_ELFNOTE_PHYS32_ENTRY");
+    EXPECT_EQ(refusal(elf64(), {.protocol = BootProtocol::multiboot}),
+              "an ELF64 file" + cannot + "multiboot: no Multiboot header in its first 8 KiB");
+    EXPECT_EQ(refusal(elf32()),
+              "an ELF32 file" + cannot + "multiboot: no Multiboot header in its first 8 KiB");
+    EXPECT_EQ(refusal(elf32(), {.protocol = BootProtocol::linux64}),
+              "an ELF32 file" + cannot + "linux64: of the other word size");
 }
 
 TEST_F(Elf, TouchesNoRamWhenAnySegmentIsBad) {

@@ -79,6 +79,60 @@ Bytes elf64() {
     return image.put(0, header).put(elf64_headers, segment);
 }
 
+Bytes elf32() {
+    Bytes image(elf64_code + elf64_filesz, '\xcc');
+    std::memset(const_cast<char*>(image.text().data()), 0, elf64_code);
+    Elf32_Ehdr header{};
+    std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+    header.e_ident[EI_CLASS] = ELFCLASS32;
+    header.e_ident[EI_DATA] = ELFDATA2LSB;
+    header.e_type = ET_EXEC;
+    header.e_machine = EM_386;
+    header.e_entry = elf32_address;
+    header.e_phoff = sizeof header;
+    header.e_phentsize = sizeof(Elf32_Phdr);
+    header.e_phnum = 1;
+    Elf32_Phdr segment{};
+    segment.p_type = PT_LOAD;
+    segment.p_offset = elf64_code;
+    segment.p_vaddr = segment.p_paddr = elf32_address;
+    segment.p_filesz = elf64_filesz;
+    segment.p_memsz = elf64_memsz;
+    return image.put(0, header).put(sizeof header, segment);
+}
+
+Bytes with_note(Bytes elf, const std::string& name, std::uint32_t type, std::string content) {
+    const auto at = elf.text().size();
+    const Elf64_Nhdr note{static_cast<std::uint32_t>(name.size() + 1),
+                          static_cast<std::uint32_t>(content.size()), type};
+    const std::size_t padded = (name.size() + 1 + 3) / 4 * 4;
+    content.resize((content.size() + 3) / 4 * 4);
+    elf.resize(at + sizeof note + padded + content.size());
+    elf.put(at, note).put(at + sizeof note, name.c_str());
+    for (std::size_t i = 0; i < content.size(); ++i) {
+        elf.put(at + sizeof note + padded + i, content[i]);
+    }
+    const auto add = [&]<class Ehdr, class Phdr>(Ehdr header, Phdr segment) {
+        std::memcpy(&header, elf.text().data(), sizeof header);
+        segment.p_type = PT_NOTE;
+        segment.p_offset = static_cast<decltype(segment.p_offset)>(at);
+        segment.p_filesz = static_cast<decltype(segment.p_filesz)>(elf.text().size() - at);
+        elf.put(header.e_phoff + header.e_phnum * sizeof segment, segment);
+        ++header.e_phnum;
+        elf.put(0, header);
+    };
+    if (elf.text()[EI_CLASS] == ELFCLASS64) {
+        add(Elf64_Ehdr{}, Elf64_Phdr{});
+    } else {
+        add(Elf32_Ehdr{}, Elf32_Phdr{});
+    }
+    return elf;
+}
+
+std::string word(std::uint32_t value) {
+    return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
 std::string BootTest::refusal(const Bytes& content, BootConfig config) {
     const std::string text = message(load_kernel(content, std::move(config)));
     const std::string prefix = directory.path() + "/kernel: ";

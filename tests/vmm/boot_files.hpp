@@ -71,6 +71,17 @@ inline constexpr std::size_t elf64_code = 0x100;
 inline constexpr std::size_t elf64_filesz = 0x100;
 inline constexpr std::size_t elf64_memsz = 0x1000;
 
+/// The same of 32 bits, at 1 MiB.
+Bytes elf32();
+inline constexpr std::uint64_t elf32_address = 0x100000;
+
+/// `elf` with one note more, in a segment of its own. There is room for two.
+Bytes with_note(Bytes elf, const std::string& name, std::uint32_t type, std::string content);
+/// The bytes of a number, as a note has it.
+std::string word(std::uint32_t value);
+
+inline constexpr std::uint32_t pvh_note = 18;  // XEN_ELFNOTE_PHYS32_ENTRY, of "Xen"
+
 /// One of a program header's fields: its offset in elf64().
 #define KVMXX_PHDR(field) (elf64_headers + offsetof(Elf64_Phdr, field))
 #define KVMXX_EHDR(field) offsetof(Elf64_Ehdr, field)
@@ -94,6 +105,14 @@ protected:
     template <class T>
     T read(std::uint64_t address) {
         return must(memory.read<T>(kvm::Gpa(address)));
+    }
+    /// The text at `address`, up to its NUL.
+    std::string text(std::uint64_t address) {
+        std::string found;
+        while (const char c = read<char>(address++)) {
+            found += c;
+        }
+        return found;
     }
     template <class T>
     T zero_page(std::size_t offset) {

@@ -17,11 +17,9 @@ protected:
 
 TEST_F(Flat, CodeOf16BitsStartsInRealModeWhereItIsTold) {
     const auto state = must(load_flat(Flat16{.segment = 0x1000, .offset = 0x100}));
-    EXPECT_EQ(state, (x86_64::BootState{.mode = x86_64::CpuMode::real,
-                                        .segment = 0x1000,
-                                        .rip = 0x100,
-                                        .rsp = 0x100,
-                                        .rsi = 0}));
+    EXPECT_EQ(state,
+              (x86_64::BootState{
+                  .mode = x86_64::CpuMode::real, .segment = 0x1000, .rip = 0x100, .rsp = 0x100}));
     EXPECT_EQ(read<std::uint8_t>(0x10100), 0xf4);
     EXPECT_EQ(read<std::uint8_t>(0x100ff), 0);
     EXPECT_EQ(read<std::uint8_t>(0x10110), 0);
@@ -65,9 +63,10 @@ TEST_F(Flat, CodeMayHaveAnyContent) {
 }
 
 TEST_F(Flat, CodeTakesNoInitrdAndNoCommandLine) {
-    const std::string no = "a flat binary takes no initrd and no command line";
+    const std::string no = "a flat binary takes no initrd, modules and command line";
     EXPECT_EQ(refusal(Bytes(16), {.initrd = "x", .format = Flat16{}}), no);
     EXPECT_EQ(refusal(Bytes(16), {.cmdline = "x", .format = Flat64{}}), no);
+    EXPECT_EQ(refusal(Bytes(16), {.format = Flat64{}, .modules = {{"x", ""}}}), no);
 }
 
 }  // namespace

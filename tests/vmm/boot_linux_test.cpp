@@ -27,7 +27,7 @@ TEST_F(Linux, FindsItsSetupHeaderInAnOtherwiseEmptyZeroPage) {
     EXPECT_EQ(zero_page<std::uint32_t>(0x268), 0x11223344u) << "the header's last field";
     EXPECT_EQ(zero_page<std::uint8_t>(0x210), 0xff) << "type_of_loader";
     EXPECT_EQ(zero_page<std::uint64_t>(0x218), 0u) << "ramdisk_image and ramdisk_size";
-    EXPECT_EQ(zero_page<std::uint64_t>(0x250), 0u) << "setup_data, which the file may not choose";
+    EXPECT_NE(zero_page<std::uint64_t>(0x250), 0x6666u) << "setup_data is not the file's to choose";
     EXPECT_EQ(zero_page<std::uint8_t>(0x1ef), 0) << "sentinel: the rest of the page is valid";
     EXPECT_EQ(zero_page<std::uint8_t>(0x1f0), 0) << "before the header";
     for (std::size_t at = 0x26c; at < 0x2d0; ++at) {
@@ -126,22 +126,92 @@ TEST_F(Linux, FindsRamAbove4GiBInTheMemoryMap) {
                                                      {0x100000000, 16 << 20, 1}}));
 }
 
+TEST_F(Linux, FindsInTheMemoryMapWhatTheMachineReserves) {
+    BootInputs inputs;
+    inputs.rsdp = kvm::Gpa(0xe0000);
+    inputs.reserved = {{kvm::Gpa(0xe0000), 0x20000, MemoryType::acpi},
+                       {kvm::Gpa(ram - 0x10000), 0x8000},
+                       {kvm::Gpa(0xe0000000), 0x10000000}};
+    must(load(memory, {.kernel = directory.file("kernel", bzimage())}, inputs));
+    EXPECT_EQ(memory_map(memory), (std::vector<E820>{{0, 0x9fc00, 1},
+                                                     {0x9fc00, 0x40400, 2},
+                                                     {0xe0000, 0x20000, 3},
+                                                     {0x100000, ram - 0x110000, 1},
+                                                     {ram - 0x10000, 0x8000, 2},
+                                                     {ram - 0x8000, 0x8000, 1},
+                                                     {0xe0000000, 0x10000000, 2}}));
+    EXPECT_EQ(zero_page<std::uint64_t>(0x070), 0xe0000u) << "acpi_rsdp_addr";
+}
+
+TEST_F(Linux, LiesNotOverWhatTheMachineReserves) {
+    BootInputs inputs;
+    inputs.reserved = {{kvm::Gpa(bzimage_address + 0x8000), 0x1000}};
+    const auto refused = load(memory, {.kernel = directory.file("kernel", bzimage())}, inputs);
+    EXPECT_EQ(message(refused),
+              directory.path() +
+                  "/kernel: its place (0x200000..0x20ffff: pref_address and init_size) overlaps "
+                  "0x208000..0x208fff, which the machine keeps for itself");
+}
+
 TEST_F(Linux, NeedsRamInTheFirst640KiB) {
     const std::array regions{Region{kvm::Gpa(0), 0x9f000}, Region{kvm::Gpa(0x100000), 64 << 20}};
     memory = must(GuestMemory::create(regions));
-    EXPECT_EQ(refusal(bzimage()), "Linux needs RAM in the first 640 KiB");
+    EXPECT_EQ(refusal(bzimage()), "a kernel needs RAM in the first 640 KiB");
 }
 
-TEST_F(Linux, TakesNoMoreRegionsThanItsZeroPageHas) {
+/// The content of the setup_data of `type`; empty if there is none.
+std::string setup_data(const GuestMemory& memory, std::uint32_t type) {
+    auto at = must(memory.read<std::uint64_t>(layout::zero_page + 0x250));
+    for (int i = 0; at != 0 && i < 10; ++i) {
+        std::string data(must(memory.read<std::uint32_t>(kvm::Gpa(at + 12))), 0);
+        must(memory.read(kvm::Gpa(at + 16), std::as_writable_bytes(std::span(data))));
+        if (must(memory.read<std::uint32_t>(kvm::Gpa(at + 8))) == type) {
+            return data;
+        }
+        at = must(memory.read<std::uint64_t>(kvm::Gpa(at)));
+    }
+    return {};
+}
+
+TEST_F(Linux, FindsRandomNumbersThatAreNeverTheSame) {
+    must(load_kernel(bzimage()));
+    const std::string first = setup_data(memory, 9);
+    EXPECT_EQ(first.size(), 32u);
+    must(load_kernel(bzimage()));
+    EXPECT_NE(setup_data(memory, 9), first);
+}
+
+TEST_F(Linux, FindsMoreRangesThanItsZeroPageHasInSetupData) {
     std::vector<Region> regions{{kvm::Gpa(0), 64 << 20}};
-    for (std::uint64_t i = 0; i < 126; ++i) {
+    for (std::uint64_t i = 0; i < 125; ++i) {
         regions.push_back({layout::hole_end + i * 0x2000, 0x1000});
     }
     memory = must(GuestMemory::create(regions));
-    EXPECT_EQ(refusal(bzimage()), "guest memory: 129 regions, but Linux's zero page takes 128");
-    regions.pop_back();
+    must(load_kernel(bzimage()));
+    EXPECT_EQ(memory_map(memory).size(), 128u);
+    EXPECT_EQ(setup_data(memory, 1), "");
+    regions.push_back({layout::hole_end + 125 * 0x2000, 0x1000});
     memory = must(GuestMemory::create(regions));
-    EXPECT_TRUE(load_kernel(bzimage()));
+    must(load_kernel(bzimage()));
+    EXPECT_EQ(memory_map(memory).size(), 128u);
+    const std::string more = setup_data(memory, 1);
+    ASSERT_EQ(more.size(), 20u);
+    std::uint64_t address = 0;
+    std::memcpy(&address, more.data(), 8);
+    EXPECT_EQ(address, layout::hole_end.value() + 125 * 0x2000);
+    EXPECT_EQ(setup_data(memory, 9).size(), 32u);
+}
+
+TEST_F(Linux, TakesNoMoreRangesThanThereIsRoomFor) {
+    BootInputs inputs;
+    for (std::uint64_t i = 0; i < 4000; ++i) {
+        inputs.reserved.push_back({kvm::Gpa(0xc0000000 + i * 0x2000), 0x1000});
+    }
+    const auto refused = load(memory, {.kernel = directory.file("kernel", bzimage())}, inputs);
+    EXPECT_EQ(message(refused),
+              "guest memory: the ranges of its memory map beyond 128 take 77500 bytes of "
+              "setup_data, which has room for 65536");
+    EXPECT_EQ(code(refused), E2BIG);
 }
 
 class Initrd : public BootTest {

@@ -78,7 +78,7 @@ TEST_F(Booted, LongModeStartsWithMemoryMappedOneToOneAndInterruptsOff) {
     test::must(memory.write(0x100000_gpa, std::as_bytes(std::span(code))));
     test::must(memory.write(0x3ffff8_gpa, std::uint32_t(0x12345678)));
     x86_64::BootState state;
-    test::must(x86_64::prepare_long_mode(memory, state));
+    test::must(x86_64::prepare(memory, x86_64::CpuMode::long_64, state));
     state.rip = 0x100000;
     state.rsp = layout::boot_stack.value();
     state.rsi = 0x7000;

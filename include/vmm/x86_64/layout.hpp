@@ -15,13 +15,17 @@ using kvm::Gpa;
 
 // Below 1 MiB: what the loader leaves for the guest's first instructions. The guest takes it all
 // over.
-inline constexpr Gpa gdt{0x500};           // four descriptors
+inline constexpr Gpa gdt{0x500};           // five descriptors
 inline constexpr Gpa zero_page{0x7000};    // Linux's boot_params, one page
 inline constexpr Gpa boot_stack{0x8ff0};   // grows down, to 0x8000
 inline constexpr Gpa page_tables{0x9000};  // PML4, PDPT, four page directories: 0x9000..0xefff
 inline constexpr std::uint64_t page_tables_size = 6 * 0x1000;
+inline constexpr Gpa boot_info{0x10000};  // what PVH and Multiboot tell a kernel, below 0x20000
+inline constexpr std::uint64_t boot_info_room = 0x10000;
 inline constexpr Gpa command_line{0x20000};  // as long as the kernel allows, below 0x30000
 inline constexpr std::uint64_t command_line_room = 0x10000;
+inline constexpr Gpa setup_data{0x30000};  // Linux's, below 0x40000
+inline constexpr std::uint64_t setup_data_room = 0x10000;
 inline constexpr Gpa low_ram_end{0x9fc00};  // then the EBDA, video memory, ROMs, the ACPI RSDP
 inline constexpr Gpa high_ram{0x100000};    // 1 MiB: RAM for kernels
 

@@ -1,23 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "elf.hpp"
+
 #include <elf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <kvm/try.hpp>
-#include <vector>
-
-#include "linux.hpp"
+#include <string_view>
 
 namespace vmm::boot {
 
 namespace {
 
-constexpr std::uint64_t linux_initrd_max = 0x7fffffff;  // what its own bzImage would say
-constexpr std::uint64_t linux_cmdline_max = 2047;       // COMMAND_LINE_SIZE - 1
-constexpr std::uint32_t linux_alignment = 0x1000000;
+constexpr std::uint64_t notes_max = 0x10000;  // a segment of them; Linux has 0x200 bytes
 
-/// "vmlinux: ELF header, e_machine at 0x12: ..." on its way out.
+// Xen's public/elfnote.h; and Linux' include/linux/build-salt.h, whose notes are named "Linux".
+constexpr std::uint32_t xen_guest_os = 6;
+constexpr std::uint32_t xen_phys32_entry = 18;
+
+struct Bits32 {
+    using Ehdr = Elf32_Ehdr;
+    using Phdr = Elf32_Phdr;
+    static constexpr int bits = 32;
+};
+struct Bits64 {
+    using Ehdr = Elf64_Ehdr;
+    using Phdr = Elf64_Phdr;
+    static constexpr int bits = 64;
+};
+
+/// "vmlinux: ELF header: e_machine at 0x12: ..." on its way out.
 std::unexpected<Error> bad(const Image& image, const char* field, std::size_t offset,
                            std::string cause) {
     return fail(fmt::format("{}: ELF header: {} at {:#x}: {}", image.path(), field, offset, cause),
@@ -45,132 +58,162 @@ std::string machine_name(unsigned machine) {
     }
 }
 
-Result<Elf64_Ehdr> read_header(const Image& image) {
-    Elf64_Ehdr header;
+template <class Bits>
+Result<typename Bits::Ehdr> read_header(const Image& image) {
+    using Ehdr = typename Bits::Ehdr;
+    Ehdr header;
     KVM_TRY(image.read(0, std::as_writable_bytes(std::span(&header, 1)), "the ELF header"));
     if (header.e_ident[EI_DATA] != ELFDATA2LSB) {
         return bad(image, "EI_DATA", EI_DATA,
                    header.e_ident[EI_DATA] == ELFDATA2MSB ? "big-endian, but this guest is x86_64"
                                                           : "no byte order");
     }
-    if (header.e_machine != EM_X86_64) {
-        return bad(image, "e_machine", offsetof(Elf64_Ehdr, e_machine),
+    // A kernel of 64 bits may come in a file of 32, for boot loaders that know no other.
+    if (header.e_machine != EM_X86_64 && !(Bits::bits == 32 && header.e_machine == EM_386)) {
+        return bad(image, "e_machine", offsetof(Ehdr, e_machine),
                    fmt::format("for {}, but this guest is x86_64", machine_name(header.e_machine)));
     }
     if (header.e_type != ET_EXEC && header.e_type != ET_DYN) {
-        return bad(image, "e_type", offsetof(Elf64_Ehdr, e_type),
+        return bad(image, "e_type", offsetof(Ehdr, e_type),
                    fmt::format("{}: not an executable", header.e_type));
     }
-    if (header.e_phentsize != sizeof(Elf64_Phdr)) {
-        return bad(image, "e_phentsize", offsetof(Elf64_Ehdr, e_phentsize),
-                   fmt::format("{}, not {}", header.e_phentsize, sizeof(Elf64_Phdr)));
+    if (header.e_phentsize != sizeof(typename Bits::Phdr)) {
+        return bad(image, "e_phentsize", offsetof(Ehdr, e_phentsize),
+                   fmt::format("{}, not {}", header.e_phentsize, sizeof(typename Bits::Phdr)));
     }
     if (header.e_phnum == 0 || header.e_phnum == PN_XNUM) {
-        return bad(image, "e_phnum", offsetof(Elf64_Ehdr, e_phnum),
+        return bad(image, "e_phnum", offsetof(Ehdr, e_phnum),
                    fmt::format("{} program headers", header.e_phnum));
     }
     return header;
 }
 
-/// One segment's program header, and where messages find it.
-struct Segment {
-    Elf64_Phdr header;
-    std::string name;  // "vmlinux: segment 2 (program header at 0xb0)"
-
-    Range memory() const { return {header.p_paddr, header.p_paddr + header.p_memsz}; }
-};
-
-Result<void> check(const GuestMemory& memory, const Image& image, const Segment& segment) {
-    const Elf64_Phdr& header = segment.header;
-    if (header.p_filesz > header.p_memsz) {
+Result<void> check_segment(const Target& target, const Image& image, const ElfSegment& segment) {
+    if (segment.filesz > segment.memsz) {
         return fail(fmt::format("{}: p_filesz {:#x} is more than p_memsz {:#x}", segment.name,
-                                header.p_filesz, header.p_memsz),
+                                segment.filesz, segment.memsz),
                     EINVAL);
     }
-    if (header.p_offset > image.size() || header.p_filesz > image.size() - header.p_offset) {
+    if (segment.offset > image.size() || segment.filesz > image.size() - segment.offset) {
         return fail(fmt::format("{}: truncated: p_offset {:#x} and p_filesz {:#x} end beyond the "
                                 "file's {:#x} bytes",
-                                segment.name, header.p_offset, header.p_filesz, image.size()),
+                                segment.name, segment.offset, segment.filesz, image.size()),
                     EINVAL);
     }
-    if (header.p_paddr > UINT64_MAX - header.p_memsz) {
+    if (segment.paddr > UINT64_MAX - segment.memsz) {
         return fail(fmt::format("{}: p_paddr {:#x} and p_memsz {:#x} overflow", segment.name,
-                                header.p_paddr, header.p_memsz),
+                                segment.paddr, segment.memsz),
                     EINVAL);
     }
-    return check_placement(memory, segment.memory(),
+    return check_placement(target, segment.memory(),
                            fmt::format("{}: its place ({}: p_paddr and p_memsz)", segment.name,
                                        describe(segment.memory())));
 }
 
-/// The segments that are to be loaded, all of them checked.
-Result<std::vector<Segment>> read_segments(const GuestMemory& memory, const Image& image,
-                                           const Elf64_Ehdr& elf) {
-    std::vector<Elf64_Phdr> headers(elf.e_phnum);
-    KVM_TRY(image.read(elf.e_phoff, std::as_writable_bytes(std::span(headers)),
+/// What one note says of the kernel.
+void take_note(Elf& elf, std::string_view name, std::uint32_t type, std::span<const char> content) {
+    if (name == "Linux") {
+        elf.is_linux = true;
+    } else if (name == "Xen" && type == xen_guest_os) {
+        elf.is_linux |= std::string_view(content.data(), content.size()).starts_with("linux");
+    } else if (name == "Xen" && type == xen_phys32_entry &&
+               (content.size() == 4 || content.size() == 8)) {
+        std::uint64_t entry = 0;
+        std::memcpy(&entry, content.data(), content.size());
+        elf.pvh_entry = entry;
+    }
+}
+
+/// The notes of `segment`, "vmlinux: segment 4 (program header at 0x120)".
+Result<void> read_notes(const Image& image, Elf& elf, Range file, std::uint64_t alignment,
+                        const std::string& segment) {
+    std::vector<char> notes(std::min(file.size(), notes_max));
+    KVM_TRY(image.read(file.begin, std::as_writable_bytes(std::span(notes)), "the notes"));
+    const auto padded = [&](std::uint64_t n) {
+        const std::uint64_t unit = alignment == 8 ? 8 : 4;
+        return (n + unit - 1) / unit * unit;
+    };
+    std::uint64_t at = 0;
+    while (notes.size() - at >= sizeof(Elf64_Nhdr)) {
+        Elf64_Nhdr header;  // of 32 bits it is the same
+        std::memcpy(&header, notes.data() + at, sizeof header);
+        const std::uint64_t name = at + sizeof header;
+        const std::uint64_t content = name + padded(header.n_namesz);
+        const std::uint64_t end = content + header.n_descsz;
+        if (end > notes.size()) {
+            return fail(fmt::format("{}: the note at {:#x} (n_namesz {:#x}, n_descsz {:#x}) ends "
+                                    "beyond its segment",
+                                    segment, file.begin + at, header.n_namesz, header.n_descsz),
+                        EINVAL);
+        }
+        std::string_view text(notes.data() + name, header.n_namesz);
+        take_note(elf, text.substr(0, text.find('\0')), header.n_type,
+                  std::span(notes).subspan(content, header.n_descsz));
+        at = std::min<std::uint64_t>(padded(end), notes.size());
+    }
+    return {};
+}
+
+template <class Bits>
+Result<Elf> read(const Target& target, const Image& image) {
+    const auto header = KVM_TRY(read_header<Bits>(image));
+    std::vector<typename Bits::Phdr> headers(header.e_phnum);
+    KVM_TRY(image.read(header.e_phoff, std::as_writable_bytes(std::span(headers)),
                        "the program headers (e_phoff, e_phnum)"));
-    std::vector<Segment> segments;
+    Elf elf{.bits = Bits::bits, .entry = header.e_entry, .memory = {UINT64_MAX, 0}};
     for (std::size_t i = 0; i < headers.size(); ++i) {
-        if (headers[i].p_type == PT_INTERP) {
+        const auto& h = headers[i];
+        const auto name = fmt::format("{}: segment {} (program header at {:#x})", image.path(), i,
+                                      header.e_phoff + i * sizeof h);
+        if (h.p_type == PT_INTERP) {
             return fail(image.path() + ": a program for an operating system (PT_INTERP), no kernel",
                         EINVAL);
         }
-        if (headers[i].p_type != PT_LOAD || headers[i].p_memsz == 0) {
-            continue;
+        if (h.p_type == PT_LOAD && h.p_memsz != 0) {
+            const ElfSegment segment{h.p_offset, h.p_vaddr, h.p_paddr, h.p_filesz, h.p_memsz, name};
+            KVM_TRY(check_segment(target, image, segment));
+            elf.memory.begin = std::min(elf.memory.begin, segment.memory().begin);
+            elf.memory.end = std::max(elf.memory.end, segment.memory().end);
+            elf.segments.push_back(segment);
+        } else if (h.p_type == PT_NOTE && h.p_filesz <= UINT64_MAX - h.p_offset) {
+            const Range file{h.p_offset, std::uint64_t(h.p_offset) + h.p_filesz};
+            KVM_TRY(read_notes(image, elf, file, h.p_align, name));
         }
-        segments.push_back(
-            {headers[i], fmt::format("{}: segment {} (program header at {:#x})", image.path(), i,
-                                     elf.e_phoff + i * sizeof(Elf64_Phdr))});
-        KVM_TRY(check(memory, image, segments.back()));
     }
-    if (segments.empty()) {
+    if (elf.segments.empty()) {
         return fail(image.path() + ": has no segment to load (PT_LOAD)", EINVAL);
     }
-    return segments;
-}
-
-/// A vmlinux has no setup header; this says what one would.
-void put_setup_header(ZeroPage& page) {
-    page.put(zero_page::boot_flag, boot_flag_value);
-    page.put(zero_page::header, header_value);
-    page.put(zero_page::version, std::uint16_t(0x020c));
-    page.put(zero_page::loadflags, loaded_high);
-    page.put(zero_page::initrd_addr_max, static_cast<std::uint32_t>(linux_initrd_max));
-    page.put(zero_page::kernel_alignment, linux_alignment);
-    page.put(zero_page::xloadflags, xlf_kernel_64);
-    page.put(zero_page::cmdline_size, static_cast<std::uint32_t>(linux_cmdline_max));
+    return elf;
 }
 
 }  // namespace
 
-Result<LoadedKernel> load_elf64(const GuestMemory& memory, const Image& image) {
-    const Elf64_Ehdr elf = KVM_TRY(read_header(image));
-    const auto segments = KVM_TRY(read_segments(memory, image, elf));
-    LoadedKernel kernel;
-    kernel.memory = {UINT64_MAX, 0};
-    bool entry_found = false;
-    for (const Segment& segment : segments) {
+Result<Elf> read_elf(const Target& target, const Image& image) {
+    return image.kind() == ImageKind::elf32 ? read<Bits32>(target, image)
+                                            : read<Bits64>(target, image);
+}
+
+Result<void> check_entry(const Image& image, const Elf& elf, std::uint64_t entry,
+                         const std::string& field) {
+    for (const ElfSegment& segment : elf.segments) {
         const Range place = segment.memory();
-        kernel.memory.begin = std::min(kernel.memory.begin, place.begin);
-        kernel.memory.end = std::max(kernel.memory.end, place.end);
-        entry_found |= elf.e_entry >= place.begin && elf.e_entry < place.end;
+        if (entry >= place.begin && entry < place.end) {
+            return {};
+        }
     }
-    if (!entry_found) {
-        return bad(image, "e_entry", offsetof(Elf64_Ehdr, e_entry),
-                   fmt::format("{:#x} is in no segment (by p_paddr)", elf.e_entry));
+    return fail(
+        fmt::format("{}: {}: {:#x} is in no segment (by p_paddr)", image.path(), field, entry),
+        EINVAL);
+}
+
+Result<void> load_segments(const Target& target, const Image& image, const Elf& elf) {
+    for (const ElfSegment& segment : elf.segments) {
+        const kvm::Gpa address(segment.paddr);
+        KVM_TRY(image.load(target.memory, address, segment.offset, segment.filesz, "a segment"));
+        KVM_TRY(target.memory.fill(address + segment.filesz, segment.memsz - segment.filesz,
+                                   std::byte(0)));
     }
-    for (const Segment& segment : segments) {
-        const Elf64_Phdr& header = segment.header;
-        const kvm::Gpa address(header.p_paddr);
-        KVM_TRY(image.load(memory, address, header.p_offset, header.p_filesz, "a segment"));
-        KVM_TRY(
-            memory.fill(address + header.p_filesz, header.p_memsz - header.p_filesz, std::byte(0)));
-    }
-    kernel.entry = elf.e_entry;
-    kernel.initrd_max = linux_initrd_max;
-    kernel.cmdline_max = linux_cmdline_max;
-    put_setup_header(kernel.zero_page);
-    return kernel;
+    return {};
 }
 
 }  // namespace vmm::boot

@@ -2,6 +2,7 @@
 #include "linux.hpp"
 
 #include <fmt/format.h>
+#include <sys/random.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,154 +16,152 @@ namespace {
 
 namespace layout = x86_64::layout;
 
-/// An entry of the BIOS' memory map. zero-page.rst, e820_table.
-struct E820Entry {
-    std::uint64_t address;
-    std::uint64_t size;
-    std::uint32_t type;
-};
+constexpr std::uint32_t vmlinux_alignment = 0x1000000;
 constexpr std::size_t e820_entry_size = 20;
-constexpr std::uint32_t e820_ram = 1;
-constexpr std::uint32_t e820_reserved = 2;
+constexpr std::size_t seed_size = 32;  // what Linux takes of it at least
 
-std::vector<E820Entry> memory_map(std::span<const Region> regions) {
-    const std::uint64_t firmware = layout::low_ram_end.value();
-    const std::uint64_t firmware_end = layout::high_ram.value();
-    std::vector<E820Entry> map;
-    const auto add_ram = [&](std::uint64_t begin, std::uint64_t end) {
-        if (begin < end) {
-            map.push_back({begin, end - begin, e820_ram});
-        }
-    };
-    for (const Region& region : regions) {
-        const std::uint64_t begin = region.address.value();
-        const std::uint64_t end = begin + region.size;
-        add_ram(begin, std::min(end, firmware));
-        add_ram(std::max(begin, firmware_end), end);
-    }
-    const auto above = std::ranges::find_if(
-        map, [&](const E820Entry& entry) { return entry.address >= firmware; });
-    map.insert(above, {firmware, firmware_end - firmware, e820_reserved});
-    return map;
+// The types of setup_data, include/uapi/asm/bootparam.h.
+constexpr std::uint32_t setup_e820_ext = 1;
+constexpr std::uint32_t setup_rng_seed = 9;
+
+/// A vmlinux has no setup header; this says what one would.
+void make_up_setup_header(ZeroPage& page, bool has_64bit_entry) {
+    page.put(zero_page::boot_flag, boot_flag_value);
+    page.put(zero_page::header, header_value);
+    page.put(zero_page::version, std::uint16_t(0x020c));
+    page.put(zero_page::loadflags, loaded_high);
+    page.put(zero_page::initrd_addr_max, static_cast<std::uint32_t>(linux_initrd_max));
+    page.put(zero_page::kernel_alignment, vmlinux_alignment);
+    page.put(zero_page::xloadflags, has_64bit_entry ? xlf_kernel_64 : std::uint16_t(0));
+    page.put(zero_page::cmdline_size, static_cast<std::uint32_t>(linux_cmdline_max));
 }
 
-Result<void> put_memory_map(const GuestMemory& memory, ZeroPage& page) {
-    const auto map = memory_map(memory.regions());
-    if (map.size() > zero_page::e820_max) {
-        return fail(fmt::format("guest memory: {} regions, but Linux's zero page takes {}",
-                                map.size(), zero_page::e820_max),
-                    E2BIG);
+/// The list of setup_data, which grows at its place in guest memory.
+class SetupData {
+public:
+    SetupData(const Target& target, ZeroPage& page) : target_(target), page_(page) {}
+
+    /// Errors: E2BIG (`what` does not fit).
+    Result<void> add(std::uint32_t type, std::span<const std::byte> data, const char* what) {
+        struct Header {
+            std::uint64_t next;
+            std::uint32_t type, length;
+        };
+        const std::uint64_t length = sizeof(Header) + (data.size() + 7) / 8 * 8;
+        if (length > layout::setup_data_room - used_) {
+            return fail(fmt::format("guest memory: {} take {} bytes of setup_data, which has room "
+                                    "for {}",
+                                    what, data.size(), layout::setup_data_room - used_),
+                        E2BIG);
+        }
+        const kvm::Gpa at = layout::setup_data + used_;
+        const auto next = page_.get<std::uint64_t>(zero_page::setup_data);
+        KVM_TRY(
+            target_.memory.write(at, Header{next, type, static_cast<std::uint32_t>(data.size())}));
+        KVM_TRY(target_.memory.write(at + sizeof(Header), data));
+        page_.put(zero_page::setup_data, at.value());
+        used_ += length;
+        return {};
     }
-    page.put(zero_page::e820_entries, static_cast<std::uint8_t>(map.size()));
-    std::size_t at = zero_page::e820_table;
-    for (const E820Entry& entry : map) {
-        page.put(at, entry.address);
-        page.put(at + 8, entry.size);
-        page.put(at + 16, entry.type);
+
+private:
+    const Target& target_;
+    ZeroPage& page_;
+    std::uint64_t used_ = 0;
+};
+
+/// `entries` as the table of an E820 map.
+std::vector<std::byte> e820(std::span<const MapEntry> entries) {
+    std::vector<std::byte> table(entries.size() * e820_entry_size);
+    std::byte* at = table.data();
+    for (const MapEntry& entry : entries) {
+        std::memcpy(at, &entry.address, 8);
+        std::memcpy(at + 8, &entry.size, 8);
+        std::memcpy(at + 16, &entry.type, 4);
         at += e820_entry_size;
     }
+    return table;
+}
+
+Result<void> put_memory_map(const Target& target, ZeroPage& page, SetupData& setup_data) {
+    const auto map = memory_map(target);
+    const std::size_t here = std::min(map.size(), zero_page::e820_max);
+    page.put(zero_page::e820_entries, static_cast<std::uint8_t>(here));
+    std::ranges::copy(e820(std::span(map).first(here)), page.bytes.begin() + zero_page::e820_table);
+    if (map.size() > here) {
+        KVM_TRY(setup_data.add(setup_e820_ext, e820(std::span(map).subspan(here)),
+                               "the ranges of its memory map beyond 128"));
+    }
     return {};
 }
 
-/// The highest page in RAM from which `size` bytes fit, below the limit and beside the kernel; 0 if
-/// none.
-std::uint64_t find_initrd_place(const GuestMemory& memory, const LoadedKernel& kernel,
-                                std::uint64_t size) {
-    constexpr std::uint64_t page = 0x1000;
-    const auto highest = [&](std::uint64_t begin, std::uint64_t end) -> std::uint64_t {
-        begin = std::max(begin, layout::high_ram.value());
-        end = std::min(end, kernel.initrd_max + 1);
-        if (begin >= end || end - begin < size) {
-            return 0;
-        }
-        const std::uint64_t place = (end - size) / page * page;
-        return place >= begin ? place : 0;
-    };
-    std::uint64_t best = 0;
-    for (const Region& region : memory.regions()) {
-        const std::uint64_t begin = region.address.value();
-        const std::uint64_t end = begin + region.size;
-        best = std::max({best, highest(begin, std::min(end, kernel.memory.begin)),
-                         highest(std::max(begin, kernel.memory.end), end)});
+/// What the guest's random numbers begin with (Linux 6.0).
+Result<void> put_seed(SetupData& setup_data) {
+    std::array<std::byte, seed_size> seed;
+    if (::getrandom(seed.data(), seed.size(), 0) != static_cast<ssize_t>(seed.size())) {
+        return fail_errno("getrandom", errno);
     }
-    return best;
+    return setup_data.add(setup_rng_seed, seed, "random numbers");
 }
 
-Result<void> load_initrd(const GuestMemory& memory, const std::string& path, LoadedKernel& kernel) {
-    const Image initrd = KVM_TRY(Image::open(path));
-    const std::uint64_t place = find_initrd_place(memory, kernel, initrd.size());
-    if (place == 0) {
-        return fail(fmt::format("{}: {} do not fit into the guest's {} of RAM, beside the kernel "
-                                "({}) and below {:#x}",
-                                path, describe_size(initrd.size()), describe_size(memory.size()),
-                                describe(kernel.memory), kernel.initrd_max),
-                    ENOMEM);
-    }
-    KVM_TRY(initrd.load(memory, kvm::Gpa(place), 0, initrd.size(), "the initrd"));
+Result<void> put_initrd(const Target& target, const std::string& path, LoadedKernel& kernel) {
+    FreeRam ram(target, kernel.memory);
+    const Range place =
+        KVM_TRY(load_file(target, ram, path, Place::highest, kernel.initrd_max, kernel.memory));
     ZeroPage& page = kernel.zero_page;
-    page.put(zero_page::ramdisk_image, static_cast<std::uint32_t>(place));
-    page.put(zero_page::ext_ramdisk_image, static_cast<std::uint32_t>(place >> 32));
-    page.put(zero_page::ramdisk_size, static_cast<std::uint32_t>(initrd.size()));
-    page.put(zero_page::ext_ramdisk_size, static_cast<std::uint32_t>(initrd.size() >> 32));
-    return {};
-}
-
-Result<void> put_command_line(const GuestMemory& memory, const std::string& line,
-                              const Image& image, LoadedKernel& kernel) {
-    const std::uint64_t most = std::min(kernel.cmdline_max, layout::command_line_room - 1);
-    if (line.size() > most) {
-        return fail(fmt::format("cmdline: {} bytes, but {} takes {} at most", line.size(),
-                                image.path(), most),
-                    E2BIG);
-    }
-    if (line.find('\0') != std::string::npos) {
-        return fail("cmdline: has a NUL in it", EINVAL);
-    }
-    KVM_TRY(memory.write(layout::command_line,
-                         std::as_bytes(std::span(line.c_str(), line.size() + 1))));
-    kernel.zero_page.put(zero_page::cmd_line_ptr,
-                         static_cast<std::uint32_t>(layout::command_line.value()));
-    kernel.zero_page.put(zero_page::ext_cmd_line_ptr, std::uint32_t(0));
+    page.put(zero_page::ramdisk_image, static_cast<std::uint32_t>(place.begin));
+    page.put(zero_page::ext_ramdisk_image, static_cast<std::uint32_t>(place.begin >> 32));
+    page.put(zero_page::ramdisk_size, static_cast<std::uint32_t>(place.size()));
+    page.put(zero_page::ext_ramdisk_size, static_cast<std::uint32_t>(place.size() >> 32));
     return {};
 }
 
 }  // namespace
 
-std::string describe(Range range) {
-    return fmt::format("{:#x}..{:#x}", range.begin, range.end - 1);
+Result<LoadedKernel> load_vmlinux(const Target& target, const Image& image, const Elf& elf,
+                                  const Bzimage* bzimage) {
+    LoadedKernel kernel;
+    KVM_TRY(check_entry(image, elf, elf.entry, "ELF header: e_entry at 0x18"));
+    KVM_TRY(load_segments(target, image, elf));
+    kernel.memory = elf.memory;
+    kernel.mode = elf.bits == 64 ? x86_64::CpuMode::long_64 : x86_64::CpuMode::protected_32;
+    kernel.entry = elf.entry;
+    if (bzimage) {
+        kernel.zero_page = bzimage->zero_page;
+    } else {
+        make_up_setup_header(kernel.zero_page, elf.bits == 64);
+    }
+    kernel.initrd_max = kernel.zero_page.get<std::uint32_t>(zero_page::initrd_addr_max);
+    kernel.cmdline_max = kernel.zero_page.get<std::uint32_t>(zero_page::cmdline_size);
+    return kernel;
 }
 
-Result<void> check_placement(const GuestMemory& memory, Range range, const std::string& what) {
-    if (range.begin < layout::high_ram.value()) {
-        return fail(what + " starts below 1 MiB, where the loader's own structures are", EINVAL);
-    }
-    const std::uint64_t length = range.end - range.begin;
-    if (range.end > layout::identity_mapped || !memory.host_span(kvm::Gpa(range.begin), length)) {
-        return fail(fmt::format("{} is not all RAM below 4 GiB (the guest has {})", what,
-                                describe_size(memory.size())),
-                    ENOMEM);
-    }
-    return {};
-}
-
-Result<x86_64::BootState> finish_linux(const GuestMemory& memory, const BootConfig& config,
+Result<x86_64::BootState> finish_linux(const Target& target, const BootConfig& config,
                                        const Image& image, LoadedKernel& kernel) {
-    if (!memory.contains(kvm::Gpa(0), layout::low_ram_end.value())) {
-        return fail(image.path() + ": Linux needs RAM in the first 640 KiB", ENOMEM);
+    if (!config.modules.empty()) {
+        return fail("module: Linux's boot protocol has none but the initrd (" + image.path() + ")",
+                    EINVAL);
     }
     ZeroPage& page = kernel.zero_page;
     page.put(zero_page::type_of_loader, loader_undefined);
     page.put(zero_page::ramdisk_image, std::uint64_t(0));  // and ramdisk_size
     page.put(zero_page::setup_data, std::uint64_t(0));
-    KVM_TRY(put_command_line(memory, config.cmdline.value_or(default_cmdline), image, kernel));
-    if (!config.initrd.empty()) {
-        KVM_TRY(load_initrd(memory, config.initrd, kernel));
+    page.put(zero_page::cmd_line_ptr, static_cast<std::uint32_t>(layout::command_line.value()));
+    if (target.inputs.rsdp) {
+        page.put(zero_page::acpi_rsdp_addr, target.inputs.rsdp->value());
     }
-    KVM_TRY(put_memory_map(memory, page));
-    KVM_TRY(memory.write(layout::zero_page, page.bytes));
+    KVM_TRY(put_command_line(target, config.cmdline.value_or(default_cmdline), image,
+                             kernel.cmdline_max));
+    if (!config.initrd.empty()) {
+        KVM_TRY(put_initrd(target, config.initrd, kernel));
+    }
+    SetupData setup_data(target, page);
+    KVM_TRY(put_memory_map(target, page, setup_data));
+    KVM_TRY(put_seed(setup_data));
+    KVM_TRY(target.memory.write(layout::zero_page, page.bytes));
 
     x86_64::BootState state;
-    KVM_TRY(x86_64::prepare_long_mode(memory, state));
+    KVM_TRY(x86_64::prepare(target.memory, kernel.mode, state));
     state.rip = kernel.entry;
     state.rsp = layout::boot_stack.value();
     state.rsi = layout::zero_page.value();

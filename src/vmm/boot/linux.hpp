@@ -8,7 +8,10 @@
 #include <string>
 #include <vmm/boot/boot.hpp>
 
-/// What the loaders of bzImage and vmlinux share: Linux's 64-bit boot protocol on x86_64.
+#include "elf.hpp"
+#include "placement.hpp"
+
+/// What the loaders of bzImage and vmlinux share: Linux's boot protocols on x86.
 /// Documentation/arch/x86/boot.rst and zero-page.rst, whose names the constants bear.
 namespace vmm::boot {
 
@@ -16,6 +19,7 @@ namespace vmm::boot {
 namespace zero_page {
 
 inline constexpr std::size_t size = 0x1000;
+inline constexpr std::size_t acpi_rsdp_addr = 0x070;     // u64
 inline constexpr std::size_t ext_ramdisk_image = 0x0c0;  // u32
 inline constexpr std::size_t ext_ramdisk_size = 0x0c4;   // u32
 inline constexpr std::size_t ext_cmd_line_ptr = 0x0c8;   // u32
@@ -29,6 +33,7 @@ inline constexpr std::size_t header = 0x202;              // u32, "HdrS"
 inline constexpr std::size_t version = 0x206;             // u16
 inline constexpr std::size_t type_of_loader = 0x210;      // u8
 inline constexpr std::size_t loadflags = 0x211;           // u8
+inline constexpr std::size_t code32_start = 0x214;        // u32
 inline constexpr std::size_t ramdisk_image = 0x218;       // u32
 inline constexpr std::size_t ramdisk_size = 0x21c;        // u32
 inline constexpr std::size_t cmd_line_ptr = 0x228;        // u32
@@ -37,6 +42,8 @@ inline constexpr std::size_t kernel_alignment = 0x230;    // u32
 inline constexpr std::size_t relocatable_kernel = 0x234;  // u8
 inline constexpr std::size_t xloadflags = 0x236;          // u16
 inline constexpr std::size_t cmdline_size = 0x238;        // u32, without the NUL
+inline constexpr std::size_t payload_offset = 0x248;      // u32, from the protected-mode code
+inline constexpr std::size_t payload_length = 0x24c;      // u32
 inline constexpr std::size_t setup_data = 0x250;          // u64
 inline constexpr std::size_t pref_address = 0x258;        // u64
 inline constexpr std::size_t init_size = 0x260;           // u32
@@ -71,34 +78,42 @@ struct Fields {
 
 using ZeroPage = Fields<zero_page::size>;
 
-/// A range of guest-physical addresses, without `end`.
-struct Range {
-    std::uint64_t begin = 0;
-    std::uint64_t end = 0;
-};
-
 /// A kernel that is in guest memory, and what it asks of its loader.
 struct LoadedKernel {
     Range memory;  // all that it uses before it knows where RAM is
+    x86_64::CpuMode mode = x86_64::CpuMode::long_64;
     std::uint64_t entry = 0;
     std::uint64_t initrd_max = 0;   // the highest address that an initrd's last byte may have
     std::uint64_t cmdline_max = 0;  // bytes, without the NUL
     ZeroPage zero_page;             // its setup header, or what stands for it
 };
 
-/// Copies the kernel to where it starts. The image has its loader's kind.
-Result<LoadedKernel> load_bzimage(const GuestMemory& memory, const Image& image);
-Result<LoadedKernel> load_elf64(const GuestMemory& memory, const Image& image);
+inline constexpr std::uint64_t linux_initrd_max = 0x7fffffff;  // of a vmlinux, as its bzImage says
+inline constexpr std::uint64_t linux_cmdline_max = 2047;       // COMMAND_LINE_SIZE - 1
 
-/// Everything else that Linux finds at its start: initrd, command line, memory map, zero page, long
-/// mode.
-Result<x86_64::BootState> finish_linux(const GuestMemory& memory, const BootConfig& config,
+/// A bzImage, read but for its code.
+struct Bzimage {
+    ZeroPage zero_page;           // its setup header
+    Range code;                   // in the file, of what runs in protected mode
+    Range payload;                // in the file, of the compressed kernel; empty if it does not say
+    std::uint64_t address = 0;    // where it is loaded
+    std::uint64_t init_size = 0;  // how much it needs there, unpacked and all
+    bool has_64bit_entry = false;
+
+    std::uint16_t version() const { return zero_page.get<std::uint16_t>(zero_page::version); }
+};
+
+Result<Bzimage> read_bzimage(const Image& image);
+/// Copies the bzImage's own code to where it starts, in `mode`.
+Result<LoadedKernel> load_bzimage(const Target& target, const Image& image, const Bzimage& bzimage,
+                                  x86_64::CpuMode mode);
+/// Copies a vmlinux, whose setup header is that of the bzImage that it was in, or made up.
+Result<LoadedKernel> load_vmlinux(const Target& target, const Image& image, const Elf& elf,
+                                  const Bzimage* bzimage);
+
+/// Everything else that Linux finds at its start: initrd, command line, memory map, zero page, the
+/// CPU's mode.
+Result<x86_64::BootState> finish_linux(const Target& target, const BootConfig& config,
                                        const Image& image, LoadedKernel& kernel);
-
-/// "0x1000000..0x1ffffff"
-std::string describe(Range range);
-/// Fails unless `range` is RAM that a loader may use: in one region, above the first MiB and below
-/// what the page tables map. `what` is the message's begin.
-Result<void> check_placement(const GuestMemory& memory, Range range, const std::string& what);
 
 }  // namespace vmm::boot

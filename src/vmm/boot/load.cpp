@@ -6,6 +6,7 @@
 #include <vmm/boot/boot.hpp>
 #include <vmm/x86_64/layout.hpp>
 
+#include "kernels.hpp"
 #include "linux.hpp"
 
 namespace vmm {
@@ -14,22 +15,99 @@ namespace {
 
 namespace layout = x86_64::layout;
 
-Result<x86_64::BootState> load_kernel(const GuestMemory& memory, const BootConfig& config,
+using boot::Target;
+using Protocol = BootProtocol;
+
+std::unexpected<Error> not_this_way(const Image& image, Protocol protocol, const char* cause) {
+    return fail(fmt::format("{}: {}: cannot be started by protocol {}: {}", image.path(),
+                            describe(image.kind()), describe(protocol), cause),
+                ENOEXEC);
+}
+
+Result<x86_64::BootState> load_bzimage(const Target& target, const BootConfig& config,
+                                       const Image& image) {
+    const boot::Bzimage bzimage = KVM_TRY(boot::read_bzimage(image));
+    Protocol protocol = config.protocol;
+    if (protocol == Protocol::automatic) {
+        protocol = bzimage.has_64bit_entry ? Protocol::linux64 : Protocol::linux32;
+    }
+    if (protocol == Protocol::linux64 && !bzimage.has_64bit_entry) {
+        return not_this_way(image, protocol,
+                            "no XLF_KERNEL_64 in xloadflags at 0x236: a 32-bit kernel");
+    }
+    if (protocol != Protocol::linux64 && protocol != Protocol::linux32) {
+        return not_this_way(image, protocol, "it has none of that");
+    }
+    auto kernel = KVM_TRY(boot::load_bzimage(
+        target, image, bzimage,
+        protocol == Protocol::linux64 ? x86_64::CpuMode::long_64 : x86_64::CpuMode::protected_32));
+    return boot::finish_linux(target, config, image, kernel);
+}
+
+/// What an ELF file is for, if nobody says: docs/boot.md has the rule.
+Protocol choose(const boot::Elf& elf, bool has_multiboot_header) {
+    if (elf.is_linux) {
+        return elf.bits == 64 ? Protocol::linux64 : Protocol::linux32;
+    }
+    if (elf.pvh_entry) {
+        return Protocol::pvh;
+    }
+    if (has_multiboot_header || elf.bits == 32) {
+        return Protocol::multiboot;
+    }
+    return Protocol::linux64;
+}
+
+Result<x86_64::BootState> load_elf(const Target& target, const BootConfig& config,
+                                   const Image& image) {
+    const boot::Elf elf = KVM_TRY(boot::read_elf(target, image));
+    const auto header = KVM_TRY(boot::find_multiboot_header(image));
+    const Protocol protocol =
+        config.protocol == Protocol::automatic ? choose(elf, header.has_value()) : config.protocol;
+    switch (protocol) {
+        case Protocol::pvh:
+            if (!elf.pvh_entry) {
+                return not_this_way(image, protocol, "no note XEN_ELFNOTE_PHYS32_ENTRY");
+            }
+            return boot::boot_pvh(target, config, image, elf);
+        case Protocol::multiboot:
+            if (!header) {
+                return not_this_way(image, protocol, "no Multiboot header in its first 8 KiB");
+            }
+            return boot::boot_multiboot(target, config, image, *header);
+        default:
+            break;
+    }
+    if (elf.bits != (protocol == Protocol::linux64 ? 64 : 32)) {
+        return not_this_way(image, protocol, "of the other word size");
+    }
+    auto kernel = KVM_TRY(boot::load_vmlinux(target, image, elf, nullptr));
+    return boot::finish_linux(target, config, image, kernel);
+}
+
+Result<x86_64::BootState> load_kernel(const Target& target, const BootConfig& config,
                                       const Image& image) {
-    boot::LoadedKernel kernel;
+    if (!target.memory.contains(kvm::Gpa(0), layout::low_ram_end.value())) {
+        return fail(image.path() + ": a kernel needs RAM in the first 640 KiB", ENOMEM);
+    }
     switch (image.kind()) {
         case ImageKind::bzimage:
-            kernel = KVM_TRY(boot::load_bzimage(memory, image));
-            break;
+            return load_bzimage(target, config, image);
+        case ImageKind::elf32:
         case ImageKind::elf64:
-            kernel = KVM_TRY(boot::load_elf64(memory, image));
-            break;
+            return load_elf(target, config, image);
         default:
-            return fail(fmt::format("{}: {}, not an x86_64 kernel (bzImage or ELF64)", image.path(),
-                                    describe(image.kind())),
-                        ENOEXEC);
+            break;
     }
-    return boot::finish_linux(memory, config, image, kernel);
+    if (const auto header = KVM_TRY(boot::find_multiboot_header(image))) {
+        if (config.protocol != Protocol::automatic && config.protocol != Protocol::multiboot) {
+            return not_this_way(image, config.protocol, "it has but a Multiboot header");
+        }
+        return boot::boot_multiboot(target, config, image, *header);
+    }
+    return fail(fmt::format("{}: {}, not an x86 kernel (bzImage, ELF or Multiboot)", image.path(),
+                            describe(image.kind())),
+                ENOEXEC);
 }
 
 Result<void> load_flat(const GuestMemory& memory, const Image& image, kvm::Gpa address) {
@@ -69,7 +147,7 @@ Result<x86_64::BootState> load_flat64(const GuestMemory& memory, const Image& im
     }
     KVM_TRY(load_flat(memory, image, flat.address));
     x86_64::BootState state;
-    KVM_TRY(x86_64::prepare_long_mode(memory, state));
+    KVM_TRY(x86_64::prepare(memory, x86_64::CpuMode::long_64, state));
     state.rip = begin;
     state.rsp = layout::boot_stack.value();
     return state;
@@ -77,13 +155,31 @@ Result<x86_64::BootState> load_flat64(const GuestMemory& memory, const Image& im
 
 }  // namespace
 
-Result<x86_64::BootState> load(const GuestMemory& memory, const BootConfig& config) {
+const char* describe(BootProtocol protocol) {
+    switch (protocol) {
+        case Protocol::automatic:
+            break;
+        case Protocol::linux64:
+            return "linux64";
+        case Protocol::linux32:
+            return "linux32";
+        case Protocol::pvh:
+            return "pvh";
+        case Protocol::multiboot:
+            return "multiboot";
+    }
+    return "auto";
+}
+
+Result<x86_64::BootState> load(const GuestMemory& memory, const BootConfig& config,
+                               const BootInputs& inputs) {
     const Image image = KVM_TRY(Image::open(config.kernel));
     if (std::holds_alternative<KernelImage>(config.format)) {
-        return load_kernel(memory, config, image);
+        return load_kernel({memory, inputs}, config, image);
     }
-    if (!config.initrd.empty() || config.cmdline) {
-        return fail(image.path() + ": a flat binary takes no initrd and no command line", EINVAL);
+    if (!config.initrd.empty() || config.cmdline || !config.modules.empty()) {
+        return fail(image.path() + ": a flat binary takes no initrd, modules and command line",
+                    EINVAL);
     }
     if (const auto* flat = std::get_if<Flat16>(&config.format)) {
         return load_flat16(memory, image, *flat);

@@ -15,11 +15,11 @@ constexpr std::uint64_t present_writable = 0x3;
 constexpr std::uint64_t page_2m = 0x80;
 
 // Intel SDM volume 3, 3.4.5. Linux wants its selectors where boot.rst says: CS 0x10, data 0x18.
-constexpr std::array<std::uint64_t, 4> descriptors{
-    0, 0,
-    0x00af9b000000ffff,  // code, readable, accessed, long
-    0x00cf93000000ffff,  // data, writable, accessed
-};
+constexpr std::uint64_t code_32 = 0x00cf9b000000ffff;  // readable, accessed, 4 GiB
+constexpr std::uint64_t code_64 = 0x00af9b000000ffff;  // the same, long
+constexpr std::uint64_t data_32 = 0x00cf93000000ffff;  // writable, accessed, 4 GiB
+constexpr std::uint64_t tss_32 = 0x00008b0000000067;   // busy, at 0; nothing is read from it
+using Descriptors = std::array<std::uint64_t, 5>;
 
 // Intel SDM volume 3, 2.5.
 constexpr std::uint64_t cr0_pe = 1, cr0_mp = 2, cr0_et = 0x10, cr0_ne = 0x20, cr0_pg = 0x80000000;
@@ -34,30 +34,42 @@ void set_real_mode(kvm::Sregs& sregs, const BootState& state) {
     }
 }
 
-void set_long_mode(kvm::Sregs& sregs, const BootState& state) {
+void set_flat_segments(kvm::Sregs& sregs, const BootState& state) {
     kvm::Segment code{};
     code.limit = 0xffffffff;
     code.selector = 0x10;
     code.type = 0xb;
-    code.present = code.s = code.g = code.l = 1;
+    code.present = code.s = code.g = code.db = 1;
     kvm::Segment data = code;
     data.selector = 0x18;
     data.type = 0x3;
-    data.l = 0;
-    data.db = 1;
     sregs.cs = code;
     sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-    sregs.gdt = {state.gdt.value(), sizeof descriptors - 1, {}};
+    sregs.gdt = {state.gdt.value(), sizeof(Descriptors) - 1, {}};
     sregs.idt = {0, 0, {}};  // an exception before the guest has its own is a triple fault
+}
+
+void set_protected_mode(kvm::Sregs& sregs, const BootState& state) {
+    set_flat_segments(sregs, state);
+    sregs.tr = {};
+    sregs.tr.limit = 0x67;
+    sregs.tr.selector = 0x20;
+    sregs.tr.type = 0xb;
+    sregs.tr.present = 1;
+    sregs.cr0 = cr0_pe | cr0_et;
+}
+
+void set_long_mode(kvm::Sregs& sregs, const BootState& state) {
+    set_flat_segments(sregs, state);
+    sregs.cs.l = 1;
+    sregs.cs.db = 0;
     sregs.cr0 = cr0_pe | cr0_mp | cr0_et | cr0_ne | cr0_pg;
     sregs.cr3 = state.page_tables.value();
     sregs.cr4 = cr4_pae | cr4_osfxsr | cr4_osxmmexcpt;
     sregs.efer = efer_lme | efer_lma;
 }
 
-}  // namespace
-
-Result<void> prepare_long_mode(const GuestMemory& memory, BootState& state) {
+Result<void> write_page_tables(const GuestMemory& memory) {
     constexpr std::size_t directories = layout::identity_mapped >> 30;
     constexpr std::size_t entries = 512;
     static_assert(layout::page_tables_size == (2 + directories) * 0x1000);
@@ -71,10 +83,20 @@ Result<void> prepare_long_mode(const GuestMemory& memory, BootState& state) {
     for (std::uint64_t i = 0; i < directories * entries; ++i) {
         tables[2 * entries + i] = (i << 21) | page_2m | present_writable;
     }
-    KVM_TRY(memory.write(layout::page_tables, std::as_bytes(std::span(tables))));
+    return memory.write(layout::page_tables, std::as_bytes(std::span(tables)));
+}
+
+}  // namespace
+
+Result<void> prepare(const GuestMemory& memory, CpuMode mode, BootState& state) {
+    const bool is_long = mode == CpuMode::long_64;
+    if (is_long) {
+        KVM_TRY(write_page_tables(memory));
+        state.page_tables = layout::page_tables;
+    }
+    const Descriptors descriptors{0, 0, is_long ? code_64 : code_32, data_32, tss_32};
     KVM_TRY(memory.write(layout::gdt, std::as_bytes(std::span(descriptors))));
-    state.mode = CpuMode::long_64;
-    state.page_tables = layout::page_tables;
+    state.mode = mode;
     state.gdt = layout::gdt;
     return {};
 }
@@ -82,16 +104,24 @@ Result<void> prepare_long_mode(const GuestMemory& memory, BootState& state) {
 template <HypervisorVcpu Vcpu>
 Result<void> apply(Vcpu& vcpu, const BootState& state) {
     kvm::Sregs sregs = KVM_TRY(vcpu.sregs());
-    if (state.mode == CpuMode::real) {
-        set_real_mode(sregs, state);
-    } else {
-        set_long_mode(sregs, state);
+    switch (state.mode) {
+        case CpuMode::real:
+            set_real_mode(sregs, state);
+            break;
+        case CpuMode::protected_32:
+            set_protected_mode(sregs, state);
+            break;
+        case CpuMode::long_64:
+            set_long_mode(sregs, state);
+            break;
     }
     KVM_TRY(vcpu.set_sregs(sregs));
 
     kvm::Regs regs{};
     regs.rip = state.rip;
     regs.rsp = state.rsp;
+    regs.rax = state.rax;
+    regs.rbx = state.rbx;
     regs.rsi = state.rsi;
     regs.rflags = 2;  // the bit that is always set; IF is not
     KVM_TRY(vcpu.set_regs(regs));
