@@ -1,28 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-#include <gtest/gtest.h>
-#include <sys/mman.h>
+#include "memory_fixture.hpp"
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
 #include <thread>
-#include <vmm/memory/guest_memory.hpp>
-#include <vmm/result.hpp>
 #include <vmm/x86_64/layout.hpp>
 
 namespace vmm::test {
 namespace {
-
-using namespace kvm::literals;
-
-GuestMemory make(std::initializer_list<Region> regions) {
-    return must(GuestMemory::create(std::vector(regions)));
-}
-
-std::string refusal(std::initializer_list<Region> regions) {
-    return message(GuestMemory::create(std::vector(regions)));
-}
 
 struct Pair {
     std::uint32_t a, b;
