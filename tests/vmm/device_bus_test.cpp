@@ -78,6 +78,19 @@ TEST(Bus, DoesNotPassTheEndOfADeviceOnToTheNextOne) {
     EXPECT_EQ(got, numbers(0xffffffffffffff01));
 }
 
+TEST(Bus, CountsWhatEachDeviceWasAsked) {
+    Bus bus;
+    Probe low, high;
+    ASSERT_TRUE(bus.add(0x3f8, 8, high, "high"));
+    ASSERT_TRUE(bus.add(0x60, 5, low, "low"));
+    Bytes data{};
+    bus.read(0x60, std::span(data).first(4));
+    bus.write(0x3f8, std::span(data).first(1));
+    bus.write(0x3ff, std::span(data).first(1));
+    bus.write(0x50, std::span(data).first(1));
+    EXPECT_EQ(bus.usage(), (std::vector<BusUsage>{{"low", 0x60, 1, 0}, {"high", 0x3f8, 0, 2}}));
+}
+
 TEST(Bus, ReachesTheLastAddressThereIs) {
     Bus bus;
     Probe probe;

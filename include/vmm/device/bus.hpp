@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -78,11 +80,21 @@ private:
     Unhandled rest_{~std::uint64_t{0}, 0, 0};
 };
 
+/// What a device on a Bus was asked. An access of several bytes counts once.
+struct BusUsage {
+    std::string name;  ///< the device's, as add() got it
+    std::uint64_t base = 0;
+    std::uint64_t reads = 0;
+    std::uint64_t writes = 0;
+
+    friend bool operator==(const BusUsage&, const BusUsage&) = default;
+};
+
 /// An address space of devices: there is one for ports and one for memory-mapped I/O.
 ///
 /// An access belongs to the device at its first byte; what reaches beyond the device's range is not
 /// the next device's. Where nothing is, reads give all-ones and writes are dropped, and both are
-/// counted. add() before the vCPUs run; read(), write() and unhandled() from any thread.
+/// counted. add() before the vCPUs run; the others from any thread.
 class Bus {
 public:
     /// Puts `device` at the `size` bytes from `base`; it must outlive the bus's use. `name` is for
@@ -96,15 +108,22 @@ public:
     /// Gives `data` to the device at `address`.
     void write(std::uint64_t address, std::span<const std::byte> data);
 
+    /// How much each device was used, in order of address.
+    std::vector<BusUsage> usage() const;
     /// Where nothing was: see UnhandledCounter::list().
     std::vector<Unhandled> unhandled() const { return unhandled_.list(); }
 
 private:
+    struct Counts {
+        std::atomic<std::uint64_t> reads = 0;
+        std::atomic<std::uint64_t> writes = 0;
+    };
     struct Range {
         std::uint64_t base;
         std::uint64_t last;
         BusDevice* device;
         std::string name;
+        std::unique_ptr<Counts> counts;
     };
     const Range* find(std::uint64_t address) const;
 

@@ -31,7 +31,7 @@ Result<void> Bus::add(std::uint64_t base, std::uint64_t size, BusDevice& device,
                                 next->name, next->base, next->last),
                     EEXIST);
     }
-    ranges_.insert(next, {base, last, &device, std::string(name)});
+    ranges_.insert(next, {base, last, &device, std::string(name), std::make_unique<Counts>()});
     return {};
 }
 
@@ -48,6 +48,7 @@ void Bus::read(std::uint64_t address, std::span<std::byte> data) {
     std::fill(data.begin(), data.end(), std::byte{0xff});
     if (const Range* range = find(address)) {
         const auto within = std::min<std::uint64_t>(data.size() - 1, range->last - address);
+        range->counts->reads.fetch_add(1, std::memory_order_relaxed);
         range->device->read(address - range->base, data.first(within + 1));
         return;
     }
@@ -60,10 +61,20 @@ void Bus::write(std::uint64_t address, std::span<const std::byte> data) {
     }
     if (const Range* range = find(address)) {
         const auto within = std::min<std::uint64_t>(data.size() - 1, range->last - address);
+        range->counts->writes.fetch_add(1, std::memory_order_relaxed);
         range->device->write(address - range->base, data.first(within + 1));
         return;
     }
     unhandled_.count_write(address);
+}
+
+std::vector<BusUsage> Bus::usage() const {
+    std::vector<BusUsage> all;
+    for (const Range& range : ranges_) {
+        all.push_back({range.name, range.base, range.counts->reads.load(std::memory_order_relaxed),
+                       range.counts->writes.load(std::memory_order_relaxed)});
+    }
+    return all;
 }
 
 void UnhandledCounter::count_read(std::uint64_t address) {
