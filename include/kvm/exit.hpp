@@ -118,8 +118,8 @@ inline decltype(auto) Exit::visit(H&& h) const {
         case ExitReason::exception:
             return static_cast<R>(h(exit::Exception{r.ex.exception, r.ex.error_code}));
         case ExitReason::io:
-            return r.io.direction ? static_cast<R>(h(exit::IoOut::of(r)))
-                                  : static_cast<R>(h(exit::IoIn::of(r)));
+            return r.io.direction != IoDirection::in ? static_cast<R>(h(exit::IoOut::of(r)))
+                                                     : static_cast<R>(h(exit::IoIn::of(r)));
         case ExitReason::hypercall:
             return static_cast<R>(h(exit::Hypercall::of(r)));
         case ExitReason::debug:
@@ -200,7 +200,8 @@ inline decltype(auto) Exit::visit(H&& h) const {
             return static_cast<R>(h(exit::RiscvCsr{r.riscv_csr.csr_num, r.riscv_csr.new_value,
                                                    r.riscv_csr.write_mask, r.riscv_csr.ret_value}));
         case ExitReason::notify:
-            return static_cast<R>(h(exit::Notify{(r.notify.flags & 1) != 0}));
+            return static_cast<R>(h(
+                exit::Notify{Flags<NotifyFlag>(r.notify.flags).has(NotifyFlag::context_invalid)}));
         case ExitReason::loongarch_iocsr:
             return r.iocsr_io.is_write
                        ? static_cast<R>(h(exit::LoongarchIocsrWrite::of(r.iocsr_io)))
@@ -212,8 +213,9 @@ inline decltype(auto) Exit::visit(H&& h) const {
         case ExitReason::tdx:
             return static_cast<R>(h(exit::Tdx{r.tdx}));
         case ExitReason::arm_sea:
-            return static_cast<R>(h(exit::ArmSea{(r.arm_sea.flags & 1) != 0, r.arm_sea.esr,
-                                                 Gva(r.arm_sea.gva), Gpa(r.arm_sea.gpa)}));
+            return static_cast<R>(
+                h(exit::ArmSea{Flags<ArmSeaFlag>(r.arm_sea.flags).has(ArmSeaFlag::gpa_valid),
+                               r.arm_sea.esr, Gva(r.arm_sea.gva), Gpa(r.arm_sea.gpa)}));
         case ExitReason::arm_ldst64b:
             return static_cast<R>(
                 h(exit::ArmLdst64b{r.arm_nisv.esr_iss, Gpa(r.arm_nisv.fault_ipa)}));

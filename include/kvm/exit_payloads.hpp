@@ -62,11 +62,11 @@ struct Hypercall {
     u64 nr;
     std::span<const u64, 6> args;
     u64& ret;
-    u64 flags;
+    Flags<arch::HypercallFlag> flags;
 
     static Hypercall of(Run& r) {
         return {r.hypercall.nr, std::span<const u64, 6>(r.hypercall.args), r.hypercall.ret,
-                r.hypercall.flags};
+                Flags<arch::HypercallFlag>(r.hypercall.flags)};
     }
 };
 
@@ -166,7 +166,9 @@ struct InternalError {
     static InternalError of(Run& r) {
         const u32 n = r.internal.ndata < 16 ? r.internal.ndata : 16;
         const auto& e = r.emulation_failure;
-        const bool has_insn = r.internal.suberror == 1 && n >= 3 && (e.flags & 1);
+        const bool has_insn =
+            InternalErrorKind(r.internal.suberror) == InternalErrorKind::emulation && n >= 3 &&
+            Flags<EmulationFailureFlag>(e.flags).has(EmulationFailureFlag::instruction_bytes);
         const u8 size = e.insn_size < 15 ? e.insn_size : u8(15);
         return {InternalErrorKind(r.internal.suberror),
                 {r.internal.data, n},

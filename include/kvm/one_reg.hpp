@@ -8,6 +8,9 @@
 
 namespace kvm {
 
+/// How many bytes the register `id` has: KVM_REG_SIZE.
+constexpr std::size_t reg_size(u64 id) { return std::size_t(1) << (id >> 52 & 15); }
+
 /// A register's id in the ONE_REG interface: KVM_REG_* bits say architecture, size and which one.
 /// `RegId<u64> id{...}` does not compile with an id of another size, where the id is a constant.
 template <class T>
@@ -15,13 +18,13 @@ class RegId {
 public:
     /// An id that is a constant; does not compile if its size is not T's.
     consteval explicit RegId(u64 id) : id_(id) {
-        if (u64(1) << (id >> 52 & 15) != sizeof(T)) {
+        if (reg_size(id) != sizeof(T)) {
             wrong_size();
         }
     }
     /// An id that is computed at run time, if its size is T's. Errors: EMSGSIZE.
     static Result<RegId> make(u64 id) {
-        if (u64(1) << (id >> 52 & 15) != sizeof(T)) {
+        if (reg_size(id) != sizeof(T)) {
             return fail("RegId", EMSGSIZE, static_cast<u32>(id));
         }
         return RegId(id, 0);
@@ -37,8 +40,12 @@ private:
     u64 id_;
 };
 
-/// How many bytes the register `id` has: KVM_REG_SIZE.
-constexpr std::size_t reg_size(u64 id) { return std::size_t(1) << (id >> 52 & 15); }
+/// KVM_REG_X86, KVM_REG_ARM64, KVM_REG_RISCV: what an id of the architecture begins with, within
+/// KVM_REG_ARCH_MASK.
+inline constexpr u64 reg_arch_mask = u64(0xff) << 56;
+inline constexpr u64 reg_x86 = u64(0x20) << 56;
+inline constexpr u64 reg_arm64 = u64(0x60) << 56;
+inline constexpr u64 reg_riscv = u64(0x80) << 56;
 
 /// KVM_REG_SIZE_*, for composing ids.
 inline constexpr u64 reg_size_u8 = 0;

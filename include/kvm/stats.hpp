@@ -7,13 +7,6 @@
 
 namespace kvm {
 
-/// KVM_STATS_TYPE_*: how a value changes.
-enum class StatsType : u32 { cumulative = 0, instant = 1, peak = 2, linear_hist = 3, log_hist = 4 };
-/// KVM_STATS_UNIT_*.
-enum class StatsUnit : u32 { none = 0, bytes = 1, seconds = 2, cycles = 3, boolean = 4 };
-/// KVM_STATS_BASE_*: the value is in units of base to the power of the exponent.
-enum class StatsBase : u32 { pow10 = 0, pow2 = 1 };
-
 /// One statistic: what it is called and how to read its values.
 struct StatsDesc {
     const char* name;  // as long as the Stats lives

@@ -166,13 +166,17 @@ public:
     Result<void> add_irqfd(FdRef event, Gsi gsi, FdRef resample) const {
         return irqfd({static_cast<u32>(event.number()),
                       static_cast<u32>(gsi),
-                      2,
+                      static_cast<u32>(IrqfdFlag::resample),
                       static_cast<u32>(resample.number()),
                       {}});
     }
     /// Undoes add_irqfd(); nothing to undo is no error. KVM_IRQFD. Errors: EINVAL, EBADF.
     Result<void> remove_irqfd(FdRef event, Gsi gsi) const {
-        return irqfd({static_cast<u32>(event.number()), static_cast<u32>(gsi), 1, 0, {}});
+        return irqfd({static_cast<u32>(event.number()),
+                      static_cast<u32>(gsi),
+                      static_cast<u32>(IrqfdFlag::deassign),
+                      0,
+                      {}});
     }
 
     /// Guest writes to `address` that `match` signal `event` and do not exit. KVM_IOEVENTFD. Needs

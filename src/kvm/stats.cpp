@@ -40,9 +40,9 @@ bool plausible(const StatsHeader& header) {
 
 StatsDesc decode(const StatsDescHeader& raw, const char* name) {
     return {name,
-            StatsType(raw.flags & 15),
-            StatsUnit(raw.flags >> 4 & 15),
-            StatsBase(raw.flags >> 8 & 15),
+            StatsType(raw.flags & stats_type_mask),
+            StatsUnit(raw.flags & stats_unit_mask),
+            StatsBase(raw.flags & stats_base_mask),
             raw.exponent,
             raw.size,
             raw.bucket_size,

@@ -194,7 +194,7 @@ Result<Device> Vm::create_device(DeviceType type) const {
 }
 
 Result<bool> Vm::has_device(DeviceType type) const {
-    CreateDevice argument{type, 0, 1};
+    CreateDevice argument{type, 0, static_cast<u32>(CreateDeviceFlag::test)};
     const long answer = detail::raw_ioctl(fd_, op::create_device.request, &argument);
     if (answer < 0 && answer != -ENODEV) {
         return Result<bool>(std::unexpect, op::create_device.name, static_cast<int>(-answer));

@@ -36,6 +36,13 @@ EXCEPTIONS = {
     "kvm::x86_64::max_io_msrs": None,  # MAX_IO_MSRS, which the kernel keeps to itself, less one
     "kvm::x86_64::least_vcpu_mmap_size": None,
     "kvm::x86_64::msr_filter_max_bitmap_bytes": "KVM_MSR_FILTER_MAX_BITMAP_SIZE",
+    "kvm::run::Hyperv": "kvm_hyperv_exit",
+    "kvm::run::Xen": "kvm_xen_exit",
+    "kvm::run::SnpReqCerts": "kvm_exit_snp_req_certs",
+    "kvm::x86_64::sev::snp_id_block_size": "KVM_SEV_SNP_ID_BLOCK_SIZE",
+    "kvm::x86_64::sev::snp_id_auth_size": "KVM_SEV_SNP_ID_AUTH_SIZE",
+    "kvm::x86_64::sev::snp_finish_data_size": "KVM_SEV_SNP_FINISH_DATA_SIZE",
+    "kvm::aarch64::HypercallFlag::insn_16bit": "KVM_HYPERCALL_EXIT_16BIT",
     "kvm::aarch64::DeviceAddr": "kvm_arm_device_addr",
     "kvm::aarch64::CopyMteTags": "kvm_arm_copy_mte_tags",
     "kvm::aarch64::CounterOffset": "kvm_arm_counter_offset",
@@ -46,13 +53,22 @@ EXCEPTIONS = {
     "kvm::riscv64::CoreRegs": "kvm_riscv_core",
     "kvm::riscv64::AiaCsrRegs": "kvm_riscv_aia_csr",
     "kvm::riscv64::SmstateenCsrRegs": "kvm_riscv_smstateen_csr",
+    "kvm::riscv64::SbiSta": "kvm_riscv_sbi_sta",
+    "kvm::riscv64::SbiFwft": "kvm_riscv_sbi_fwft",
+    "kvm::riscv64::SbiFwftFeature": "kvm_riscv_sbi_fwft_feature",
     "kvm::riscv64::TimerRegs": "kvm_riscv_timer",
     "kvm::riscv64::least_vcpu_mmap_size": None,
+}
+# Structures that the kernel has twice.
+ALSO = {
+    "kvm::x86_64::sev::Data": ["kvm_sev_launch_measure"],
+    "kvm::x86_64::sev::Packet": ["kvm_sev_send_update_data", "kvm_sev_receive_update_data"],
 }
 # Structures whose size is not the kernel's: the head of its; those that grow with it, as they are no
 # argument of an ioctl; empty ones.
 HEADS = {
     "kvm::GuestDebugHeader": "kvm_guest_debug",
+    "kvm::x86_64::SvmNestedStateHdr": "kvm_svm_nested_state_hdr",
     "kvm::riscv64::ConfigRegs": "kvm_riscv_config",
     "kvm::riscv64::CsrRegs": "kvm_riscv_csr",
     "kvm::riscv64::DebugExitArch": "kvm_debug_exit_arch",
@@ -83,8 +99,8 @@ FIELDS = {
     "kvm_msr_filter.pad": None,
     "kvm_msr_filter_range.pad": None,
 }
-# Room for what is larger on another architecture.
-UNSIZED = {"kvm_run.debug"}
+# Room for what is larger on another architecture, or in another kernel.
+UNSIZED = {"kvm_run.debug", "kvm_nested_state.hdr.svm"}
 # Constants that are members or parts of something else: of every architecture, and of one.
 EXTRAS = {
     "KVM_API_VERSION": "kvm::Kvm::api_version_expected",
@@ -93,12 +109,22 @@ EXTRAS = {
     "KVM_DEV_VFIO_GROUP_DEL": "kvm::vfio::file_del.attr",
     "EFD_SEMAPHORE": "kvm::EventFdFlag::semaphore",
     "EFD_NONBLOCK": "kvm::EventFdFlag::nonblock",
+    "KVM_MEMORY_EXIT_FLAG_PRIVATE": "kvm::MemoryAttribute::private_memory",
+    "KVM_REG_ARCH_MASK": "kvm::reg_arch_mask",
+    **{f"KVM_REG_{arch.upper()}": f"kvm::reg_{arch}" for arch in ("x86", "arm64", "riscv")},
+    **{f"KVM_REG_SIZE_U{8 << n}": f"kvm::reg_size_u{8 << n}" for n in range(9)},
 }
 ARCH_EXTRAS = {
     "x86_64": {
         "KVM_VCPU_TSC_CTRL": "kvm::x86_64::tsc_offset.group",
         "KVM_VCPU_TSC_OFFSET": "kvm::x86_64::tsc_offset.attr",
+        "KVM_X86_GRP_SYSTEM": "kvm::x86_64::xcomp_guest_supp.group",
         "KVM_X86_XCOMP_GUEST_SUPP": "kvm::x86_64::xcomp_guest_supp.attr",
+        "KVM_X86_GRP_SEV": "kvm::x86_64::sev::vmsa_features.group",
+        "KVM_X86_SEV_VMSA_FEATURES": "kvm::x86_64::sev::vmsa_features.attr",
+        "KVM_X86_SNP_POLICY_BITS": "kvm::x86_64::sev::snp_policy_bits.attr",
+        "KVM_X86_SEV_SNP_REQ_CERTS": "kvm::x86_64::sev::snp_req_certs.attr",
+        "KVM_TDX_MEASURE_MEMORY_REGION": "kvm::x86_64::tdx::Measure::yes",
     },
     "aarch64": {
         "KVM_ARM_VCPU_PMU_V3_CTRL": "kvm::aarch64::pmu_v3_irq.group",
@@ -106,6 +132,14 @@ ARCH_EXTRAS = {
         "KVM_ARM_VCPU_PMU_V3_INIT": "kvm::aarch64::pmu_v3_init.attr",
         "KVM_ARM_VCPU_PMU_V3_FILTER": "kvm::aarch64::pmu_v3_filter.attr",
         "KVM_ARM_VCPU_PMU_V3_SET_PMU": "kvm::aarch64::pmu_v3_set_pmu.attr",
+        "KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS": "kvm::aarch64::pmu_v3_nr_counters.attr",
+        "KVM_ARM_VCPU_TIMER_IRQ_HVTIMER": "kvm::aarch64::timer_irq_hvtimer.attr",
+        "KVM_ARM_VCPU_TIMER_IRQ_HPTIMER": "kvm::aarch64::timer_irq_hptimer.attr",
+        "KVM_ARM_VM_SMCCC_CTRL": "kvm::aarch64::smccc_filter.group",
+        "KVM_ARM_VM_SMCCC_FILTER": "kvm::aarch64::smccc_filter.attr",
+        "KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ": "kvm::aarch64::vgic::maint_irq.group",
+        "KVM_DEV_ARM_VGIC_USERSPACE_PPIS": "kvm::aarch64::vgic::userspace_ppis.attr",
+        "KVM_REG_ARM_VENDOR_HYP_BMAP_2": "kvm::aarch64::vendor_hyp_bmap_2.value()",
         "KVM_ARM_VCPU_TIMER_CTRL": "kvm::aarch64::timer_irq_vtimer.group",
         "KVM_ARM_VCPU_TIMER_IRQ_VTIMER": "kvm::aarch64::timer_irq_vtimer.attr",
         "KVM_ARM_VCPU_TIMER_IRQ_PTIMER": "kvm::aarch64::timer_irq_ptimer.attr",
@@ -151,7 +185,27 @@ ARCH_EXTRAS = {
         "KVM_REG_ARM_VENDOR_HYP_BMAP": "kvm::aarch64::vendor_hyp_bmap.value()",
         "KVM_REG_ARM64_SVE_VLS": "kvm::aarch64::sve_vls.value()",
     },
-    "riscv64": {},
+    "riscv64": {
+        "KVM_DEV_RISCV_AIA_GRP_CONFIG": "kvm::riscv64::aia::mode.group",
+        "KVM_DEV_RISCV_AIA_CONFIG_MODE": "kvm::riscv64::aia::mode.attr",
+        "KVM_DEV_RISCV_AIA_CONFIG_IDS": "kvm::riscv64::aia::ids.attr",
+        "KVM_DEV_RISCV_AIA_CONFIG_SRCS": "kvm::riscv64::aia::sources.attr",
+        "KVM_DEV_RISCV_AIA_CONFIG_GROUP_BITS": "kvm::riscv64::aia::group_bits.attr",
+        "KVM_DEV_RISCV_AIA_CONFIG_GROUP_SHIFT": "kvm::riscv64::aia::group_shift.attr",
+        "KVM_DEV_RISCV_AIA_CONFIG_HART_BITS": "kvm::riscv64::aia::hart_bits.attr",
+        "KVM_DEV_RISCV_AIA_CONFIG_GUEST_BITS": "kvm::riscv64::aia::guest_bits.attr",
+        "KVM_DEV_RISCV_AIA_GRP_ADDR": "kvm::riscv64::aia::addr_aplic.group",
+        "KVM_DEV_RISCV_AIA_ADDR_APLIC": "kvm::riscv64::aia::addr_aplic.attr",
+        "KVM_DEV_RISCV_APLIC_SIZE": "kvm::riscv64::aia::aplic_size",
+        "KVM_DEV_RISCV_IMSIC_SIZE": "kvm::riscv64::aia::imsic_size",
+        "KVM_DEV_RISCV_AIA_GRP_CTRL": "kvm::riscv64::aia::ctrl_init.group",
+        "KVM_DEV_RISCV_AIA_CTRL_INIT": "kvm::riscv64::aia::ctrl_init.attr",
+        "KVM_DEV_RISCV_AIA_GRP_APLIC": "kvm::riscv64::aia::aplic_reg(0).group",
+        "KVM_DEV_RISCV_AIA_GRP_IMSIC": "kvm::riscv64::aia::imsic_reg(0, 0).group",
+        "KVM_DEV_RISCV_AIA_MODE_EMUL": "kvm::riscv64::aia::Mode::emul",
+        "KVM_DEV_RISCV_AIA_MODE_HWACCEL": "kvm::riscv64::aia::Mode::hwaccel",
+        "KVM_DEV_RISCV_AIA_MODE_AUTO": "kvm::riscv64::aia::Mode::automatic",
+    },
 }
 ARCHITECTURES = tuple(ARCH_EXTRAS)
 # (arm64's header uses SZ_64K, which it does not define.)
@@ -221,7 +275,7 @@ def our_facts(arch, headers):
     payloads = "kvm::exit::"
     for name, members in found.structs.items():
         kernel = kernel_struct(name)
-        if kernel and not name.startswith(payloads):
+        for kernel in [kernel, *ALSO.get(name, [])] if kernel and not name.startswith(payloads) else []:
             yield from struct_facts(name, kernel, fields(found.structs, members, resolver(found.structs)))
     for enum in found.enums:
         if enum.name in EXCEPTIONS:
@@ -287,8 +341,8 @@ def main():
     if side == "ours":
         arch, *headers = rest
         facts, includes = our_facts(arch, headers), "#include <cstddef>\n#include <kvm/kvm.hpp>\n"
-        if arch == "aarch64":
-            includes += "#include <kvm/aarch64/gic.hpp>\n#include <kvm/aarch64/one_reg.hpp>\n"
+        own = {"x86_64": ("sev", "tdx"), "aarch64": ("gic", "one_reg"), "riscv64": ("aia", "one_reg")}
+        includes += "".join(f"#include <kvm/{arch}/{header}.hpp>\n" for header in own[arch])
         includes += "".join(f'#include "{header}"\n' for header in headers)
     else:
         facts = their_facts(rest[0])

@@ -47,6 +47,7 @@ std::vector<Operation> sev_operations() {
         KVMXX_ONE_CALL("KVM_SEV_RECEIVE_UPDATE_VMSA",
                        receive_update_vmsa(w.vm, w.event, page(), page(), page())),
         KVMXX_ONE_CALL("KVM_SEV_RECEIVE_FINISH", receive_finish(w.vm, w.event)),
+        KVMXX_ONE_CALL("KVM_SEV_SNP_ENABLE_REQ_CERTS", snp_enable_req_certs(w.vm, w.event)),
         KVMXX_ONE_CALL("KVM_SEV_SNP_LAUNCH_START", snp_launch_start(w.vm, w.event, {})),
         KVMXX_OPERATION(snp_launch_update(w.vm, w.event, 0, page(), SnpPageType::normal),
                         {{"KVM_SEV_SNP_LAUNCH_UPDATE", {EAGAIN, EINTR}}}),

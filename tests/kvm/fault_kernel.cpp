@@ -34,14 +34,13 @@ long read_stats(const FakeKernel::Call& call) {
 
 /// Those commands of encrypted guests that the library repeats until nothing is left.
 void encrypt(const FakeKernel::Call& call) {
-    constexpr u32 snp_launch_update = 101;
     const auto& sev = argument<x86_64::sev::Cmd>(call);
     const auto& tdx = argument<x86_64::tdx::Cmd>(call);
     if (sev.sev_fd == 0) {
         if (tdx.id == x86_64::tdx::CmdId::init_mem_region) {
             reinterpret_cast<x86_64::tdx::InitMemRegion*>(tdx.data)->nr_pages = 0;
         }
-    } else if (sev.id == snp_launch_update) {
+    } else if (sev.id == x86_64::sev::CmdId::snp_launch_update) {
         reinterpret_cast<x86_64::sev::SnpLaunchUpdate*>(sev.data)->len = 0;
     }
 }

@@ -22,7 +22,12 @@ TEST(RegistersRiscv, HaveTheKernelsIds) {
     static_assert(f32(0).value() == 0x8020'0000'0500'0000);
     static_assert(f64(0).value() == 0x8030'0000'0600'0000);
     static_assert(fcsr.value() == 0x8020'0000'0600'0020);
-    static_assert(isa_ext(0).value() == 0x8030'0000'0700'0000);
+    static_assert(isa_ext(IsaExt::a).value() == 0x8030'0000'0700'0000);
+    static_assert(isa_ext(IsaExt::zicboz).value() == 0x8030'0000'0700'000c);
+    static_assert(isa_multi_dis(1).value() == 0x8030'0000'0702'0001);
+    static_assert(sbi_ext(SbiExt::pmu).value() == 0x8030'0000'0800'0006);
+    static_assert(sbi_fwft(2).value() == 0x8030'0000'0a01'0002);
+    static_assert(timer_state.value() == 0x8030'0000'0400'0003);
 }
 
 TEST(RegistersRiscv, AnIdOfAnotherSizeIsRefused) {

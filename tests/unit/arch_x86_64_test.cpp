@@ -3,6 +3,7 @@
 // What unit_tests have on x86_64 only.
 
 #include "run_page.hpp"
+#include <kvm/kvm.hpp>
 
 namespace kvm::test {
 namespace {
@@ -20,6 +21,12 @@ TEST(ExitX86, DebugHasTheArchitecturesState) {
 
 TEST(FlagsX86, RunFlagsAreSixteenBits) {
     static_assert((Flags<RunFlag>(RunFlag::smm) | RunFlag::guest_mode).bits() == 5);
+}
+
+TEST(PmuEventsX86, AMaskedEventHasItsPartsWhereTheKernelLooksForThem) {
+    static_assert(masked_pmu_event(0x1c2, 0xff, 0x01) == 0xff00'0001'0000'01c2);
+    static_assert(masked_pmu_event(0xffff'f0c2, 0, 0) == 0xc2, "12 bits select");
+    static_assert(masked_pmu_event(0, 0, 0, Masked::exclude) == u64{1} << 55);
 }
 
 }  // namespace

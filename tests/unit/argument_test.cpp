@@ -142,6 +142,11 @@ TEST_F(Argument, OfEnable) {
     });
     EXPECT_EQ(flags.args[0], 6u);
     EXPECT_EQ(flags.args[1], 0u);
+    const EnableCap parts = of(op::enable_cap, [&] {
+        EXPECT_TRUE(vm.enable(cap::x86_notify_vmexit,
+                              {7, NotifyVmexitFlag::enabled | NotifyVmexitFlag::user}));
+    });
+    EXPECT_EQ(parts.args[0], 0x7'0000'0003u);
     EXPECT_EQ(flags.flags, 0u);
 }
 

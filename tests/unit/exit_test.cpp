@@ -66,7 +66,7 @@ TEST(Exit, HypercallHasItsArgumentsAndTakesAReply) {
         EXPECT_EQ(e.nr, 12u);
         EXPECT_EQ(e.args[0], 1u);
         EXPECT_EQ(e.args[5], 6u);
-        EXPECT_EQ(e.flags, 1u);
+        EXPECT_EQ(e.flags.bits(), 1u);
         e.ret = 0xfeed;
     });
     EXPECT_EQ(page.get<u64>(56), 0xfeedu);
@@ -204,7 +204,7 @@ TEST(Exit, HypervHasTheThreeKindsAndTakesAReply) {
     RunPage synic(27);
     synic.at(0, u32{1}).at(8, u32{0x4000'0080}).at(16, u64{1}).at(24, u64{2}).at(32, u64{3});
     synic.expect<exit::Hyperv>([](const exit::Hyperv& e) {
-        EXPECT_EQ(e.hyperv.type, 1u);
+        EXPECT_EQ(e.hyperv.type, HypervExitType::synic);
         EXPECT_EQ(e.hyperv.u.synic.msr, 0x4000'0080u);
         EXPECT_EQ(e.hyperv.u.synic.control, 1u);
         EXPECT_EQ(e.hyperv.u.synic.evt_page, 2u);
@@ -261,7 +261,7 @@ TEST(Exit, XenHasTheHypercallAndTakesAReply) {
         .at(32, u64{100})
         .at(72, u64{105});
     page.expect<exit::Xen>([](const exit::Xen& e) {
-        EXPECT_EQ(e.xen.type, 1u);
+        EXPECT_EQ(e.xen.type, XenExitType::hcall);
         EXPECT_EQ(e.xen.u.hcall.longmode, 1u);
         EXPECT_EQ(e.xen.u.hcall.cpl, 3u);
         EXPECT_EQ(e.xen.u.hcall.input, 29u);

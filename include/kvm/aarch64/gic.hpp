@@ -5,8 +5,8 @@
 #include <kvm/types.hpp>
 
 /// The attributes of arm64's interrupt controllers, devices of type arm_vgic_v2, arm_vgic_v3 and
-/// arm_vgic_its: Documentation/virt/kvm/devices/arm-vgic*.rst. Order: create, addresses, nr_irqs,
-/// the vCPUs, ctrl_init; before the first run.
+/// arm_vgic_its and arm_vgic_v5: Documentation/virt/kvm/devices/arm-vgic*.rst. Order: create,
+/// addresses, nr_irqs, the vCPUs, ctrl_init; before the first run.
 namespace kvm::aarch64::vgic {
 
 /// KVM_DEV_ARM_VGIC_GRP_ADDR: guest-physical addresses. v2: 4 KiB-aligned; v3 and ITS: 64
@@ -37,6 +37,13 @@ inline constexpr Attr<u64> its_save_tables{4, 1, "KVM_DEV_ARM_ITS_SAVE_TABLES"};
 inline constexpr Attr<u64> its_restore_tables{4, 2, "KVM_DEV_ARM_ITS_RESTORE_TABLES"};
 inline constexpr Attr<u64> save_pending_tables{4, 3, "KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES"};
 inline constexpr Attr<u64> its_ctrl_reset{4, 4, "KVM_DEV_ARM_ITS_CTRL_RESET"};
+
+/// A bit for each of a GICv5's private interrupts.
+struct PpiMask {
+    u64 words[2];
+};
+/// KVM_DEV_ARM_VGIC_USERSPACE_PPIS: which of them Vm::irq_line() may drive; read only. Since 7.0.
+inline constexpr Attr<PpiMask> userspace_ppis{4, 5, "KVM_DEV_ARM_VGIC_USERSPACE_PPIS"};
 
 /// Gives a device a command. KVM_SET_DEVICE_ATTR. Errors: ENXIO, EBUSY, EFAULT (its tables),
 /// ENODEV.

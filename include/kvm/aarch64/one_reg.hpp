@@ -15,11 +15,10 @@ struct Wide {
 
 namespace reg_id {
 
-inline constexpr u64 arm64 = u64(0x60) << 56;
-inline constexpr u64 core = arm64 | 0x10 << 16;
-inline constexpr u64 firmware = arm64 | reg_size_u64 | 0x14 << 16;
-inline constexpr u64 sve = arm64 | 0x15 << 16;
-inline constexpr u64 firmware_bitmap = arm64 | reg_size_u64 | 0x16 << 16;
+inline constexpr u64 core = reg_arm64 | 0x10 << 16;
+inline constexpr u64 firmware = reg_arm64 | reg_size_u64 | 0x14 << 16;
+inline constexpr u64 sve = reg_arm64 | 0x15 << 16;
+inline constexpr u64 firmware_bitmap = reg_arm64 | reg_size_u64 | 0x16 << 16;
 
 consteval RegId<u64> core_reg(std::size_t offset) {
     return RegId<u64>(core | reg_size_u64 | offset / 4);
@@ -45,7 +44,7 @@ inline constexpr RegId<u32> fpcr(reg_id::core | reg_size_u32 | offsetof(CoreRegs
 
 /// A system register by its encoding in MSR and MRS.
 consteval RegId<u64> sys_reg(u64 op0, u64 op1, u64 crn, u64 crm, u64 op2) {
-    return RegId<u64>(reg_id::arm64 | reg_size_u64 | 0x13 << 16 | op0 << 14 | op1 << 11 | crn << 7 |
+    return RegId<u64>(reg_arm64 | reg_size_u64 | 0x13 << 16 | op0 << 14 | op1 << 11 | crn << 7 |
                       crm << 3 | op2);
 }
 inline constexpr RegId<u64> mpidr_el1 = sys_reg(3, 0, 0, 0, 5);
@@ -63,15 +62,16 @@ inline constexpr RegId<u64> ptimer_cnt = sys_reg(3, 3, 14, 0, 1);
 
 /// CCSIDR_EL1 of the cache that CSSELR_EL1 would select by `csselr`.
 consteval RegId<u32> ccsidr(u64 csselr) {
-    return RegId<u32>(reg_id::arm64 | reg_size_u32 | 0x11 << 16 | csselr);
+    return RegId<u32>(reg_arm64 | reg_size_u32 | 0x11 << 16 | csselr);
 }
 
 /// KVM as firmware: KVM_REG_ARM_PSCI_VERSION, major << 16 | minor, and the SMCCC workarounds.
 inline constexpr RegId<u64> psci_version(reg_id::firmware | 0);
-inline constexpr RegId<u64> smccc_arch_workaround_1(reg_id::firmware | 1);
-inline constexpr RegId<u64> smccc_arch_workaround_2(reg_id::firmware | 2);
-inline constexpr RegId<u64> smccc_arch_workaround_3(reg_id::firmware | 3);
-/// KVM_REG_ARM_*_BMAP: which hypercalls the guest has.
+inline constexpr RegId<SmcccArchWorkaround1> smccc_arch_workaround_1(reg_id::firmware | 1);
+inline constexpr RegId<SmcccArchWorkaround2> smccc_arch_workaround_2(reg_id::firmware | 2);
+inline constexpr RegId<SmcccArchWorkaround3> smccc_arch_workaround_3(reg_id::firmware | 3);
+/// KVM_REG_ARM_*_BMAP: which hypercalls the guest has, by StdBit, StdHypBit, VendorHypBit and
+/// VendorHyp2Bit.
 inline constexpr RegId<u64> std_bmap(reg_id::firmware_bitmap | 0);
 inline constexpr RegId<u64> std_hyp_bmap(reg_id::firmware_bitmap | 1);
 inline constexpr RegId<u64> vendor_hyp_bmap(reg_id::firmware_bitmap | 2);

@@ -32,7 +32,8 @@ public:
 
     /// What Vcpu::init() should be given on this host. KVM_ARM_PREFERRED_TARGET. Errors: ENODEV.
     Result<VcpuInit> preferred_target() const { return call(fd_, op::aarch64::preferred_target); }
-    /// Where a device is in the guest's memory, the old way; GICs made as devices take attributes.
+    /// Where a device is in the guest's memory, the old way: `device` is arm_device_vgic_v2, `type`
+    /// the number of vgic::v2_addr_dist or v2_addr_cpu. GICs made as devices take those attributes.
     /// KVM_ARM_SET_DEVICE_ADDR. Needs cap::arm_set_device_addr. Errors: ENODEV, EEXIST, E2BIG.
     Result<void> set_device_addr(u32 device, u32 type, Gpa address) const {
         return call(fd_, op::aarch64::set_device_addr,
@@ -53,11 +54,11 @@ public:
     /// the guest; how many bytes of guest memory were done. KVM_ARM_MTE_COPY_TAGS. Needs
     /// cap::arm_mte. Since 5.14. Errors: EINVAL (alignment; tags for whole pages only), EFAULT.
     Result<u64> copy_mte_tags_from(Gpa address, std::span<u8> tags) const {
-        return copy_mte_tags(address, tags.data(), tags.size(), 1);
+        return copy_mte_tags(address, tags.data(), tags.size(), MteTags::from_guest);
     }
     /// The same to the guest. KVM_ARM_MTE_COPY_TAGS. Needs cap::arm_mte. Since 5.14.
     Result<u64> copy_mte_tags_to(Gpa address, std::span<const u8> tags) const {
-        return copy_mte_tags(address, const_cast<u8*>(tags.data()), tags.size(), 0);
+        return copy_mte_tags(address, const_cast<u8*>(tags.data()), tags.size(), MteTags::to_guest);
     }
 
     /// Whether the VM has the attribute; false too where VMs have none at all (before 6.4), which
@@ -75,7 +76,7 @@ public:
     }
 
 private:
-    Result<u64> copy_mte_tags(Gpa address, void* tags, std::size_t count, u64 direction) const {
+    Result<u64> copy_mte_tags(Gpa address, void* tags, std::size_t count, MteTags direction) const {
         const auto done = call(fd_, op::aarch64::mte_copy_tags,
                                CopyMteTags{address.value(), count * 16, tags, direction, {}});
         if (!done) {

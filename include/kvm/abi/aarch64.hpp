@@ -21,8 +21,18 @@ enum class VcpuFeature : u32 {
     has_el2_e2h0 = 8,     // cap::arm_el2_e2h0
 };
 
+/// VcpuInit::target: KVM_ARM_TARGET_*. Vm::preferred_target() tells the host's.
+enum class VcpuTarget : u32 {
+    aem_v8 = 0,
+    foundation_v8 = 1,
+    cortex_a57 = 2,
+    xgene_potenza = 3,
+    cortex_a53 = 4,
+    generic_v8 = 5,
+};
+
 struct VcpuInit {     // KVM_ARM_VCPU_INIT, KVM_ARM_PREFERRED_TARGET
-    u32 target;       //  0
+    u32 target;       //  0, VcpuTarget
     u32 features[7];  //  4
 
     /// Asks for a feature.
@@ -32,17 +42,23 @@ struct VcpuInit {     // KVM_ARM_VCPU_INIT, KVM_ARM_PREFERRED_TARGET
 };
 static_assert(sizeof(VcpuInit) == 32);
 
+/// The device of KVM_ARM_SET_DEVICE_ADDR.
+inline constexpr u32 arm_device_vgic_v2 = 0;
+
 struct DeviceAddr {  // KVM_ARM_SET_DEVICE_ADDR
     u64 id;          //  0, device << 16 | type of address
     u64 addr;        //  8
 };
 static_assert(sizeof(DeviceAddr) == 16);
 
+/// CopyMteTags::flags: KVM_ARM_TAGS_*.
+enum class MteTags : u64 { to_guest = 0, from_guest = 1 };
+
 struct CopyMteTags {  // KVM_ARM_MTE_COPY_TAGS
     u64 guest_ipa;    //  0, page-aligned
     u64 length;       //  8, bytes of guest memory
     void* addr;       // 16, a byte per 16 bytes of guest memory
-    u64 flags;        // 24, 0 to the guest, 1 from it
+    MteTags flags;    // 24
     u64 reserved[2];  // 32
 };
 static_assert(sizeof(CopyMteTags) == 48);
@@ -129,6 +145,30 @@ struct SmcccFilter {     // KVM_ARM_VM_SMCCC_FILTER
 };
 static_assert(sizeof(SmcccFilter) == 24);
 
+/// The values of the registers smccc_arch_workaround_1, _2 and _3:
+/// KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1_*.
+enum class SmcccArchWorkaround1 : u64 { not_avail = 0, avail = 1, not_required = 2 };
+/// KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_*: `enabled` is a bit beside the others.
+enum class SmcccArchWorkaround2 : u64 {
+    not_avail = 0,
+    unknown = 1,
+    avail = 2,
+    not_required = 3,
+    enabled = 16,
+};
+/// KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3_*.
+enum class SmcccArchWorkaround3 : u64 { not_avail = 0, avail = 1, not_required = 2 };
+
+/// The bits, by number, of the registers std_bmap, std_hyp_bmap, vendor_hyp_bmap,
+/// vendor_hyp_bmap_2: KVM_REG_ARM_STD_BIT_*.
+enum class StdBit : u32 { trng_v1_0 = 0 };
+/// KVM_REG_ARM_STD_HYP_BIT_*.
+enum class StdHypBit : u32 { pv_time = 0 };
+/// KVM_REG_ARM_VENDOR_HYP_BIT_*.
+enum class VendorHypBit : u32 { func_feat = 0, ptp = 1 };
+/// KVM_REG_ARM_VENDOR_HYP_BIT_*.
+enum class VendorHyp2Bit : u32 { discover_impl_ver = 0, discover_impl_cpus = 1 };
+
 /// The layout whose offsets name the core registers: struct kvm_regs, not used by an ioctl.
 struct CoreRegs {
     u64 regs[31];      //   0
@@ -149,7 +189,17 @@ static_assert(sizeof(CoreRegs) == 864 && offsetof(CoreRegs, vregs) == 336);
 /// The type of a VM: how many bits its physical addresses have (cap::arm_vm_ipa_size says how many
 /// at most; 0 means 40), and whether it is protected.
 enum class VmType : u64 {};
-constexpr VmType ipa_size(u32 bits) { return VmType(bits & 0xff); }
+inline constexpr u64 vm_type_arm_ipa_size_mask = 0xff;
+constexpr VmType ipa_size(u32 bits) { return VmType(bits & vm_type_arm_ipa_size_mask); }
+
+/// Bits of run::Hypercall::flags: KVM_HYPERCALL_EXIT_SMC, KVM_HYPERCALL_EXIT_16BIT.
+enum class HypercallFlag : u64 { smc = 1, insn_16bit = 2 };
+
+/// Bits of exit::SystemEvent's first word: KVM_SYSTEM_EVENT_*.
+enum class SystemEventFlag : u64 { reset_flag_psci_reset2 = 1, shutdown_flag_psci_off2 = 1 };
+
+/// exit::FailEntry's reason on a CPU that has not what the vCPU was given.
+inline constexpr u64 exit_fail_entry_cpu_unsupported = 1;
 
 /// Bits of kvm_run.flags in a debug exit: KVM_DEBUG_ARCH_HSR_HIGH_VALID.
 enum class RunFlag : u16 { hsr_high_valid = 1 };

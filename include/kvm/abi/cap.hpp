@@ -243,7 +243,7 @@ inline constexpr Cap<bool> system_event_data{215, "SYSTEM_EVENT_DATA"};
 inline constexpr VmCap<bool> arm_system_suspend{216, "ARM_SYSTEM_SUSPEND"};
 inline constexpr Cap<bool> s390_protected_dump{217, "S390_PROTECTED_DUMP"};
 inline constexpr VmCap<bool, Switch> x86_triple_fault_event{218, "X86_TRIPLE_FAULT_EVENT"};
-inline constexpr VmCap<bool, u64> x86_notify_vmexit{219, "X86_NOTIFY_VMEXIT"};
+inline constexpr VmCap<bool, NotifyVmexit> x86_notify_vmexit{219, "X86_NOTIFY_VMEXIT"};
 inline constexpr VmCap<bool> vm_disable_nx_huge_pages{220, "VM_DISABLE_NX_HUGE_PAGES"};
 inline constexpr Cap<bool> s390_zpci_op{221, "S390_ZPCI_OP"};
 inline constexpr Cap<bool> s390_cpu_topology{222, "S390_CPU_TOPOLOGY"};

@@ -23,6 +23,7 @@ enum class XenHvmFlag : u32 {
     evtchn_send = 32,
     runstate_update_flag = 64,
     pvclock_tsc_unstable = 128,
+    shared_info_hva = 256,
 };
 
 /// KVM_X86_DISABLE_EXITS_*: instructions that a guest executes without an exit.
@@ -66,6 +67,28 @@ enum class Quirk : u64 {
     slot_zap_all = 1 << 7,
     stuff_feature_msrs = 1 << 8,
     ignore_guest_pat = 1 << 9,
+    vmcs12_allow_freeze_in_smm = 1 << 10,
+    nested_svm_shared_pat = 1 << 11,
+};
+
+/// Bits of NotifyVmexit: KVM_X86_NOTIFY_VMEXIT_*.
+enum class NotifyVmexitFlag : u32 { enabled = 1, user = 2 };
+template <>
+inline constexpr bool is_flag_enum<NotifyVmexitFlag> = true;
+
+/// cap::x86_notify_vmexit's argument: after how many TSC cycles without an event window the CPU
+/// exits, and whether that reaches user space as exit::Notify.
+class NotifyVmexit {
+public:
+    /// A window of cycles, and what is to become of it.
+    constexpr NotifyVmexit(u32 window, Flags<NotifyVmexitFlag> flags)
+        : bits_(u64(window) << 32 | flags.bits()) {}
+
+    /// The argument as the kernel's word.
+    constexpr u64 bits() const { return bits_; }
+
+private:
+    u64 bits_;
 };
 
 /// 1 << KVM_HC_*: hypercalls that exit to user space.

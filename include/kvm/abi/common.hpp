@@ -172,6 +172,12 @@ enum class IrqRoutingType : u32 {
     xen_evtchn = 5,
 };
 
+/// Bits of Msi::flags and, for IrqRoutingType::msi, of IrqRoutingEntry::flags: KVM_MSI_*.
+enum class MsiFlag : u32 { valid_devid = 1 };  // cap::msi_devid
+
+/// KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL: the only priority, of events in the 2-level form.
+inline constexpr u32 irq_routing_xen_evtchn_prio_2level = ~u32(0);
+
 struct IrqRoutingIrqchip {
     u32 irqchip;
     u32 pin;
@@ -181,7 +187,7 @@ struct IrqRoutingMsi {
     u32 address_lo;
     u32 address_hi;
     u32 data;
-    u32 devid;  // with KVM_MSI_VALID_DEVID in the entry's flags
+    u32 devid;  // with MsiFlag::valid_devid in the entry's flags
 };
 
 struct IrqRoutingHvSint {
@@ -192,13 +198,13 @@ struct IrqRoutingHvSint {
 struct IrqRoutingXenEvtchn {
     u32 port;
     u32 vcpu;
-    u32 priority;
+    u32 priority;  // irq_routing_xen_evtchn_prio_2level
 };
 
 struct IrqRoutingEntry {  // KVM_SET_GSI_ROUTING
     u32 gsi;              //  0
     IrqRoutingType type;  //  4
-    u32 flags;            //  8
+    u32 flags;            //  8, Flags<MsiFlag>
     u32 pad;              // 12
     union {
         IrqRoutingIrqchip irqchip;
@@ -216,10 +222,15 @@ struct IrqRouting {  // KVM_SET_GSI_ROUTING; IrqRoutingEntry[nr] follows
 };
 static_assert(sizeof(IrqRouting) == 8);
 
+/// Bits of Irqfd::flags: KVM_IRQFD_FLAG_*.
+enum class IrqfdFlag : u32 { deassign = 1, resample = 2 };
+template <>
+inline constexpr bool is_flag_enum<IrqfdFlag> = true;
+
 struct Irqfd {       // KVM_IRQFD
     u32 fd;          //  0
     u32 gsi;         //  4
-    u32 flags;       //  8, 1 deassign, 2 resample
+    u32 flags;       //  8, Flags<IrqfdFlag>
     u32 resamplefd;  // 12
     u8 pad[16];      // 16
 };
@@ -250,7 +261,7 @@ struct Msi {         // KVM_SIGNAL_MSI
     u32 address_lo;  //  0
     u32 address_hi;  //  4
     u32 data;        //  8
-    u32 flags;       // 12, 1: devid is valid
+    u32 flags;       // 12, Flags<MsiFlag>
     u32 devid;       // 16
     u8 pad[12];      // 20
 };
@@ -271,13 +282,19 @@ enum class DeviceType : u32 {
     riscv_aia = 11,
     loongarch_ipi = 12,
     loongarch_eiointc = 13,
-    loongarch_pch_pic = 14,
+    loongarch_pchpic = 14,
+    loongarch_dmsintc = 15,
+    arm_vgic_v5 = 16,
 };
+
+/// Bits of CreateDevice::flags: KVM_CREATE_DEVICE_*. `test` makes nothing, and says whether it
+/// would.
+enum class CreateDeviceFlag : u32 { test = 1 };
 
 struct CreateDevice {  // KVM_CREATE_DEVICE
     DeviceType type;   //  0, in
     u32 fd;            //  4, out
-    u32 flags;         //  8, in: 1 only tests whether the type exists
+    u32 flags;         //  8, in, Flags<CreateDeviceFlag>
 };
 static_assert(sizeof(CreateDevice) == 12);
 

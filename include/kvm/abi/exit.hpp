@@ -57,6 +57,24 @@ enum class ExitReason : std::uint32_t {
 };
 inline constexpr std::uint32_t exit_reason_count = 44;
 
+/// KVM_EXIT_IO_*: run::Io::direction.
+enum class IoDirection : std::uint8_t { in = 0, out = 1 };
+
+/// KVM_EXIT_HYPERV_*: run::Hyperv::type.
+enum class HypervExitType : std::uint32_t { synic = 1, hcall = 2, syndbg = 3 };
+
+/// KVM_EXIT_XEN_*: run::Xen::type.
+enum class XenExitType : std::uint32_t { hcall = 1 };
+
+/// Bits of run::EmulationFailure::flags: KVM_INTERNAL_ERROR_EMULATION_FLAG_*.
+enum class EmulationFailureFlag : std::uint64_t { instruction_bytes = 1 };
+
+/// Bits of run::Notify::flags: KVM_NOTIFY_*.
+enum class NotifyFlag : std::uint32_t { context_invalid = 1 };
+
+/// Bits of run::ArmSea::flags: KVM_EXIT_ARM_SEA_FLAG_*.
+enum class ArmSeaFlag : std::uint64_t { gpa_valid = 1 };
+
 /// The members of kvm_run's union, each as the kernel lays it out.
 namespace run {
 
@@ -72,7 +90,7 @@ struct Ex {
     std::uint32_t error_code;
 };
 struct Io {
-    std::uint8_t direction;     //  0, 0 in, 1 out
+    IoDirection direction;      //  0
     std::uint8_t size;          //  1, bytes per access
     std::uint16_t port;         //  2
     std::uint32_t count;        //  4, accesses
@@ -94,7 +112,7 @@ struct Hypercall {
     std::uint64_t nr;       //  0
     std::uint64_t args[6];  //  8
     std::uint64_t ret;      // 56, the reply
-    std::uint64_t flags;    // 64, x86: 1 long mode; arm64: KVM_HYPERCALL_EXIT_SMC ...
+    std::uint64_t flags;    // 64, the architecture's Flags<HypercallFlag>
 };
 struct TprAccess {
     std::uint64_t rip;
@@ -123,7 +141,7 @@ struct Internal {
 struct EmulationFailure {         // overlays Internal for suberror 1
     std::uint32_t suberror;       //  0
     std::uint32_t ndata;          //  4
-    std::uint64_t flags;          //  8, 1: the next two are valid
+    std::uint64_t flags;          //  8, Flags<EmulationFailureFlag>: whether the next two are valid
     std::uint8_t insn_size;       // 16
     std::uint8_t insn_bytes[15];  // 17
 };
@@ -184,8 +202,8 @@ struct HypervSyndbg {
     std::uint64_t pending_page;
 };
 struct Hyperv {
-    std::uint32_t type;  //  0, 1 synic, 2 hcall, 3 syndbg
-    std::uint32_t pad1;  //  4
+    HypervExitType type;  //  0
+    std::uint32_t pad1;   //  4
     union {
         HypervSynic synic;
         HypervHcall hcall;
@@ -199,7 +217,7 @@ struct ArmNisv {
 struct Msr {
     std::uint8_t error;    //  0, the reply: 1 injects #GP
     std::uint8_t pad[7];   //  1
-    std::uint32_t reason;  //  8, 1 invalid, 2 unknown, 4 filter
+    std::uint32_t reason;  //  8, MsrExitReason
     std::uint32_t index;   // 12
     std::uint64_t data;    // 16, the value, or the reply
 };
@@ -211,7 +229,7 @@ struct XenHcall {
     std::uint64_t params[6];
 };
 struct Xen {
-    std::uint32_t type;  //  0, 1 hcall
+    XenExitType type;  //  0
     union {
         XenHcall hcall;
     } u;  //  8
@@ -229,10 +247,10 @@ struct RiscvCsr {
     std::uint64_t ret_value;
 };
 struct Notify {
-    std::uint32_t flags;  // 1: the context is invalid
+    std::uint32_t flags;  // Flags<NotifyFlag>
 };
 struct MemoryFault {
-    std::uint64_t flags;  //  0, 8: private
+    std::uint64_t flags;  //  0, Flags<MemoryAttribute>
     std::uint64_t gpa;    //  8
     std::uint64_t size;   // 16
 };
@@ -265,7 +283,7 @@ struct Tdx {
     };  // 16
 };
 struct ArmSea {
-    std::uint64_t flags;  //  0, 1: gpa is valid
+    std::uint64_t flags;  //  0, Flags<ArmSeaFlag>
     std::uint64_t esr;    //  8
     std::uint64_t gva;    // 16
     std::uint64_t gpa;    // 24

@@ -42,6 +42,24 @@ static_assert(sizeof(DirtyGfn) == 16);
 /// KVM_DIRTY_LOG_PAGE_OFFSET on x86_64, aarch64 and riscv64.
 inline constexpr u64 dirty_log_page_offset = 64;
 
+/// KVM_STATS_TYPE_*: how a value changes. The kernel's bits of StatsDescHeader::flags, as are the
+/// next.
+enum class StatsType : u32 { cumulative = 0, instant = 1, peak = 2, linear_hist = 3, log_hist = 4 };
+/// KVM_STATS_UNIT_*.
+enum class StatsUnit : u32 {
+    none = 0 << 4,
+    bytes = 1 << 4,
+    seconds = 2 << 4,
+    cycles = 3 << 4,
+    boolean = 4 << 4,
+};
+/// KVM_STATS_BASE_*: the value is in units of base to the power of the exponent.
+enum class StatsBase : u32 { pow10 = 0 << 8, pow2 = 1 << 8 };
+
+inline constexpr u32 stats_type_mask = 0xf << 0;
+inline constexpr u32 stats_unit_mask = 0xf << 4;
+inline constexpr u32 stats_base_mask = 0xf << 8;
+
 struct StatsHeader {  // at the start of a statistics descriptor
     u32 flags;        //  0
     u32 name_size;    //  4, bytes of each descriptor's name, with its 0
@@ -53,7 +71,7 @@ struct StatsHeader {  // at the start of a statistics descriptor
 static_assert(sizeof(StatsHeader) == 24);
 
 struct StatsDescHeader {  // char name[StatsHeader::name_size] follows
-    u32 flags;            //  0, type, unit and base, four bits each
+    u32 flags;            //  0, StatsType | StatsUnit | StatsBase
     s16 exponent;         //  4
     u16 size;             //  6, 64-bit values
     u32 offset;           //  8, bytes from data_offset

@@ -37,10 +37,13 @@ struct ConfigRegs {         // KVM_REG_RISCV_CONFIG
 };
 static_assert(sizeof(ConfigRegs) == 64);
 
-struct CoreRegs {  // KVM_REG_RISCV_CORE
-    u64 pc;        //   0
-    u64 x[31];     //   8, x1 to x31
-    u64 mode;      // 256, 0 user, 1 supervisor
+/// KVM_RISCV_MODE_*: user, supervisor.
+enum class PrivilegeMode : u64 { u = 0, s = 1 };
+
+struct CoreRegs {        // KVM_REG_RISCV_CORE
+    u64 pc;              //   0
+    u64 x[31];           //   8, x1 to x31
+    PrivilegeMode mode;  // 256
 };
 static_assert(sizeof(CoreRegs) == 264);
 
@@ -74,16 +77,61 @@ struct SmstateenCsrRegs {  // KVM_REG_RISCV_CSR_SMSTATEEN
     u64 sstateen0;         //  0
 };
 
-struct TimerRegs {  // KVM_REG_RISCV_TIMER
-    u64 frequency;  //  0, Hz
-    u64 time;       //  8
-    u64 compare;    // 16
-    u64 state;      // 24, 0 off, 1 on
+/// KVM_RISCV_TIMER_STATE_*.
+enum class TimerState : u64 { off = 0, on = 1 };
+
+struct TimerRegs {     // KVM_REG_RISCV_TIMER
+    u64 frequency;     //  0, Hz
+    u64 time;          //  8
+    u64 compare;       // 16
+    TimerState state;  // 24
 };
 static_assert(sizeof(TimerRegs) == 32);
 
+struct SbiSta {    // KVM_REG_RISCV_SBI_STA: where the guest finds its stolen time
+    u64 shmem_lo;  //  0
+    u64 shmem_hi;  //  8
+};
+
+struct SbiFwftFeature {
+    u64 enable;  //  0
+    u64 flags;   //  8
+    u64 value;   // 16
+};
+
+struct SbiFwft {                      // KVM_REG_RISCV_SBI_FWFT
+    SbiFwftFeature misaligned_deleg;  //  0
+    SbiFwftFeature pointer_masking;   // 24
+};
+
+/// KVM_RISCV_ISA_EXT_*: KVM's own numbers of ISA extensions, for isa_ext().
+enum class IsaExt : u64 {
+    // clang-format off
+    a, c, d, f, h, i, m, svpbmt, sstc,
+    svinval, zihintpause, zicbom, zicboz, zbb, ssaia, v, svnapot, zba,
+    zbs, zicntr, zicsr, zifencei, zihpm, smstateen, zicond, zbc, zbkb,
+    zbkc, zbkx, zknd, zkne, zknh, zkr, zksed, zksh, zkt,
+    zvbb, zvbc, zvkb, zvkg, zvkned, zvknha, zvknhb, zvksed, zvksh,
+    zvkt, zfh, zfhmin, zihintntl, zvfh, zvfhmin, zfa, ztso, zacas,
+    sscofpmf, zimop, zca, zcb, zcd, zcf, zcmop, zawrs, smnpm,
+    ssnpm, svade, svadu, svvptc, zabha, ziccrse, zaamo, zalrsc, zicbop,
+    zfbfmin, zvfbfmin, zvfbfwma, zclsd, zilsd, zalasr,
+    // clang-format on
+};
+
+/// KVM_RISCV_SBI_EXT_*: KVM's own numbers of SBI extensions, for sbi_ext().
+enum class SbiExt : u64 {
+    // clang-format off
+    v01, time, ipi, rfence, srst, hsm, pmu, experimental, vendor,
+    dbcn, sta, susp, fwft, mpxy,
+    // clang-format on
+};
+
 /// riscv has one type of vm.
 enum class VmType : u64 {};
+
+/// riscv has no exit for hypercalls: its SBI has exit::RiscvSbi.
+enum class HypercallFlag : u64 {};
 
 /// riscv sets no bits in kvm_run.flags.
 enum class RunFlag : u16 {};

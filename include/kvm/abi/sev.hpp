@@ -7,8 +7,38 @@
 /// addresses that the kernel reads or writes `*_len` bytes at.
 namespace kvm::x86_64::sev {
 
+/// KVM_SEV_*: the commands, but for CERT_EXPORT, which no kernel has.
+enum class CmdId : u32 {
+    init = 0,
+    es_init = 1,
+    launch_start = 2,
+    launch_update_data = 3,
+    launch_update_vmsa = 4,
+    launch_secret = 5,
+    launch_measure = 6,
+    launch_finish = 7,
+    send_start = 8,
+    send_update_data = 9,
+    send_update_vmsa = 10,
+    send_finish = 11,
+    receive_start = 12,
+    receive_update_data = 13,
+    receive_update_vmsa = 14,
+    receive_finish = 15,
+    guest_status = 16,
+    dbg_decrypt = 17,
+    dbg_encrypt = 18,
+    get_attestation_report = 20,
+    send_cancel = 21,
+    init2 = 22,
+    snp_launch_start = 100,
+    snp_launch_update = 101,
+    snp_launch_finish = 102,
+    snp_enable_req_certs = 103,
+};
+
 struct Cmd {     // struct kvm_sev_cmd
-    u32 id;      //  0
+    CmdId id;    //  0
     u32 pad0;    //  4
     u64 data;    //  8, host address of the command's own structure
     u32 error;   // 16, out: the firmware's error
@@ -134,16 +164,20 @@ struct SnpLaunchUpdate {  // KVM_SEV_SNP_LAUNCH_UPDATE: in and out, where to go 
 };
 static_assert(sizeof(SnpLaunchUpdate) == 64);
 
-struct SnpLaunchFinish {  // KVM_SEV_SNP_LAUNCH_FINISH
-    u64 id_block_uaddr;   //  0
-    u64 id_auth_uaddr;    //  8
-    u8 id_block_en;       // 16
-    u8 auth_key_en;       // 17
-    u8 vcek_disabled;     // 18
-    u8 host_data[32];     // 19
-    u8 pad0[3];           // 51
-    u16 flags;            // 54
-    u64 pad1[4];          // 56
+inline constexpr std::size_t snp_id_block_size = 96;
+inline constexpr std::size_t snp_id_auth_size = 4096;
+inline constexpr std::size_t snp_finish_data_size = 32;
+
+struct SnpLaunchFinish {                 // KVM_SEV_SNP_LAUNCH_FINISH
+    u64 id_block_uaddr;                  //  0
+    u64 id_auth_uaddr;                   //  8
+    u8 id_block_en;                      // 16
+    u8 auth_key_en;                      // 17
+    u8 vcek_disabled;                    // 18
+    u8 host_data[snp_finish_data_size];  // 19
+    u8 pad0[3];                          // 51
+    u16 flags;                           // 54
+    u64 pad1[4];                         // 56
 };
 static_assert(sizeof(SnpLaunchFinish) == 88);
 

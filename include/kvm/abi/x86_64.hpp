@@ -35,14 +35,16 @@ struct Dtable {
 };
 static_assert(sizeof(Dtable) == 16);
 
-struct Sregs {                       // KVM_GET_SREGS, KVM_SET_SREGS
-    Segment cs, ds, es, fs, gs, ss;  //   0
-    Segment tr, ldt;                 // 144
-    Dtable gdt, idt;                 // 192
-    u64 cr0, cr2, cr3, cr4, cr8;     // 224
-    u64 efer;                        // 264
-    u64 apic_base;                   // 272
-    u64 interrupt_bitmap[4];         // 280
+inline constexpr u32 nr_interrupts = 256;
+
+struct Sregs {                                        // KVM_GET_SREGS, KVM_SET_SREGS
+    Segment cs, ds, es, fs, gs, ss;                   //   0
+    Segment tr, ldt;                                  // 144
+    Dtable gdt, idt;                                  // 192
+    u64 cr0, cr2, cr3, cr4, cr8;                      // 224
+    u64 efer;                                         // 264
+    u64 apic_base;                                    // 272
+    u64 interrupt_bitmap[(nr_interrupts + 63) / 64];  // 280
 };
 static_assert(sizeof(Sregs) == 312);
 
@@ -76,8 +78,10 @@ struct Fpu {          // KVM_GET_FPU, KVM_SET_FPU
 };
 static_assert(sizeof(Fpu) == 416);
 
+inline constexpr u32 apic_reg_size = 0x400;
+
 struct LapicState {  // KVM_GET_LAPIC, KVM_SET_LAPIC: the APIC page's first KiB
-    u8 regs[0x400];
+    u8 regs[apic_reg_size];
 };
 static_assert(sizeof(LapicState) == 1024);
 
@@ -175,9 +179,12 @@ struct PitChannelState {
 };
 static_assert(sizeof(PitChannelState) == 24);
 
+/// Bits of PitState2::flags: KVM_PIT_FLAGS_*.
+enum class PitStateFlag : u32 { hpet_legacy = 1, speaker_data_on = 2 };
+
 struct PitState2 {                // KVM_GET_PIT2, KVM_SET_PIT2
     PitChannelState channels[3];  //  0
-    u32 flags;                    // 72
+    u32 flags;                    // 72, Flags<PitStateFlag>
     u32 reserved[9];              // 76
 };
 static_assert(sizeof(PitState2) == 112);
@@ -225,14 +232,18 @@ enum class VcpuEventFlag : u32 {
     triple_fault = 32,
 };
 
+/// Bits of VcpuEvents::interrupt.shadow: KVM_X86_SHADOW_INT_*.
+enum class InterruptShadow : u8 { mov_ss = 1, sti = 2 };
+
 struct VcpuEvents {  // KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS
     struct {
         u8 injected, nr, has_error_code, pending;
         u32 error_code;
     } exception;  //  0
     struct {
-        u8 injected, nr, soft, shadow;
-    } interrupt;  //  8
+        u8 injected, nr, soft;
+        u8 shadow;  // Flags<InterruptShadow>
+    } interrupt;    //  8
     struct {
         u8 injected, pending, masked, pad;
     } nmi;            // 12
@@ -270,11 +281,13 @@ struct Xcr {
     u64 value;     //  8
 };
 
-struct Xcrs {         // KVM_GET_XCRS, KVM_SET_XCRS
-    u32 nr_xcrs;      //   0
-    u32 flags;        //   4
-    Xcr xcrs[16];     //   8
-    u64 padding[16];  // 264
+inline constexpr u32 max_xcrs = 16;
+
+struct Xcrs {            // KVM_GET_XCRS, KVM_SET_XCRS
+    u32 nr_xcrs;         //   0
+    u32 flags;           //   4
+    Xcr xcrs[max_xcrs];  //   8
+    u64 padding[16];     // 264
 };
 static_assert(sizeof(Xcrs) == 392);
 
@@ -294,6 +307,9 @@ struct TprAccessCtl {  // KVM_TPR_ACCESS_REPORTING
     u32 reserved[8];   //  8
 };
 static_assert(sizeof(TprAccessCtl) == 40);
+
+/// Bits of run::Hypercall::flags: KVM_EXIT_HYPERCALL_*.
+enum class HypercallFlag : u64 { long_mode = 1 };
 
 /// Bits of kvm_run.flags: KVM_RUN_X86_*.
 enum class RunFlag : u16 { smm = 1, bus_lock = 2, guest_mode = 4 };
@@ -324,6 +340,10 @@ template <>
 inline constexpr bool is_flag_enum<x86_64::GuestDebugFlag> = true;
 template <>
 inline constexpr bool is_flag_enum<x86_64::VcpuEventFlag> = true;
+template <>
+inline constexpr bool is_flag_enum<x86_64::PitStateFlag> = true;
+template <>
+inline constexpr bool is_flag_enum<x86_64::InterruptShadow> = true;
 template <>
 inline constexpr bool is_flag_enum<x86_64::SyncReg> = true;
 template <>

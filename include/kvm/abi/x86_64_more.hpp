@@ -96,20 +96,39 @@ enum class NestedStateFlag : u16 {
 /// KVM_STATE_NESTED_FORMAT_*.
 enum class NestedStateFormat : u16 { vmx = 0, svm = 1 };
 
+/// Bits of VmxNestedStateHdr::smm.flags: KVM_STATE_NESTED_SMM_*.
+enum class NestedSmmFlag : u16 { guest_mode = 1, vmxon = 2 };
+
+/// Bits of VmxNestedStateHdr::flags: KVM_STATE_VMX_*.
+enum class VmxNestedStateFlag : u32 { preemption_timer_deadline = 1 };
+
 struct VmxNestedStateHdr {
     u64 vmxon_pa;   //  0
     u64 vmcs12_pa;  //  8
     struct {
         u16 flags;
-    } smm;                          // 16
+    } smm;                          // 16, Flags<NestedSmmFlag>
     u16 pad;                        // 18
-    u32 flags;                      // 20
+    u32 flags;                      // 20, Flags<VmxNestedStateFlag>
     u64 preemption_timer_deadline;  // 24
 };
 static_assert(sizeof(VmxNestedStateHdr) == 32);
 
 struct SvmNestedStateHdr {
     u64 vmcb_pa;  //  0
+    u64 gpat;     //  8, with Quirk::nested_svm_shared_pat disabled. Since 7.2
+};
+
+inline constexpr u32 state_nested_vmx_vmcs_size = 0x1000;
+inline constexpr u32 state_nested_svm_vmcb_size = 0x1000;
+
+struct VmxNestedStateData {                 // what follows NestedState for NestedStateFormat::vmx
+    u8 vmcs12[state_nested_vmx_vmcs_size];  //    0
+    u8 shadow_vmcs12[state_nested_vmx_vmcs_size];  // 4096
+};
+
+struct SvmNestedStateData {  // and for NestedStateFormat::svm, with NestedStateFlag::run_pending
+    u8 vmcb12[state_nested_svm_vmcb_size];  //  0
 };
 
 struct NestedState {  // KVM_GET_NESTED_STATE, KVM_SET_NESTED_STATE; VMCS12 or VMCB12 follow
@@ -124,17 +143,25 @@ struct NestedState {  // KVM_GET_NESTED_STATE, KVM_SET_NESTED_STATE; VMCS12 or V
 };
 static_assert(sizeof(NestedState) == 128);
 
+/// Bits of HypervEventfd::flags: KVM_HYPERV_EVENTFD_*.
+enum class HypervEventfdFlag : u32 { deassign = 1 };
+
+inline constexpr u32 hyperv_conn_id_mask = 0x00ffffff;
+
 struct HypervEventfd {  // KVM_HYPERV_EVENTFD
-    u32 conn_id;        //  0, 24 bits
+    u32 conn_id;        //  0, within hyperv_conn_id_mask
     s32 fd;             //  4
-    u32 flags;          //  8, 1 deassign
+    u32 flags;          //  8, Flags<HypervEventfdFlag>
     u32 padding[3];     // 12
 };
 static_assert(sizeof(HypervEventfd) == 24);
 
+inline constexpr u32 xen_msr_min_index = 0x40000000;
+inline constexpr u32 xen_msr_max_index = 0x4fffffff;
+
 struct XenHvmConfig {  // KVM_XEN_HVM_CONFIG
     u32 flags;         //  0, Flags<XenHvmFlag>
-    u32 msr;           //  4
+    u32 msr;           //  4, xen_msr_min_index to xen_msr_max_index, or 0
     u64 blob_addr_32;  //  8
     u64 blob_addr_64;  // 16
     u8 blob_size_32;   // 24, pages
@@ -154,10 +181,17 @@ enum class XenAttrType : u16 {
     shared_info_hva = 6,
 };
 
+/// Bits of XenEvtchn::flags: KVM_XEN_EVTCHN_*.
+enum class XenEvtchnFlag : u32 { deassign = 1, update = 2, reset = 4 };
+
+/// What takes the place of an address away again: KVM_XEN_INVALID_GFN, KVM_XEN_INVALID_GPA.
+inline constexpr u64 xen_invalid_gfn = ~u64(0);
+inline constexpr u64 xen_invalid_gpa = ~u64(0);
+
 struct XenEvtchn {  // XenHvmAttr's `evtchn`
     u32 send_port;  //  0
     u32 type;       //  4
-    u32 flags;      //  8, 1 deassign, 2 update, 4 reset
+    u32 flags;      //  8, Flags<XenEvtchnFlag>
     union {
         struct {
             u32 port, vcpu, priority;
@@ -238,5 +272,9 @@ template <>
 inline constexpr bool is_flag_enum<x86_64::MsrFilterFlag> = true;
 template <>
 inline constexpr bool is_flag_enum<x86_64::NestedStateFlag> = true;
+template <>
+inline constexpr bool is_flag_enum<x86_64::NestedSmmFlag> = true;
+template <>
+inline constexpr bool is_flag_enum<x86_64::XenEvtchnFlag> = true;
 
 }  // namespace kvm

@@ -20,7 +20,9 @@ inline constexpr Attr<u32> group_shift{0, 4, "KVM_DEV_RISCV_AIA_CONFIG_GROUP_SHI
 inline constexpr Attr<u32> hart_bits{0, 5, "KVM_DEV_RISCV_AIA_CONFIG_HART_BITS"};
 inline constexpr Attr<u32> guest_bits{0, 6, "KVM_DEV_RISCV_AIA_CONFIG_GUEST_BITS"};
 
-/// KVM_DEV_RISCV_AIA_GRP_ADDR: guest-physical addresses.
+/// KVM_DEV_RISCV_AIA_GRP_ADDR: guest-physical addresses, aligned to 4 KiB, of so many bytes.
+inline constexpr u64 aplic_size = 0x4000;
+inline constexpr u64 imsic_size = 0x1000;
 inline constexpr Attr<u64> addr_aplic{1, 0, "KVM_DEV_RISCV_AIA_ADDR_APLIC"};
 constexpr Attr<u64> addr_imsic(u64 vcpu) { return {1, 1 + vcpu, "KVM_DEV_RISCV_AIA_ADDR_IMSIC"}; }
 

@@ -10,10 +10,10 @@ namespace kvm::riscv64 {
 namespace reg_id {
 
 consteval RegId<u64> reg(u64 type, std::size_t offset) {
-    return RegId<u64>(u64(0x80) << 56 | reg_size_u64 | type << 24 | offset / 8);
+    return RegId<u64>(reg_riscv | reg_size_u64 | type << 24 | offset / 8);
 }
 consteval RegId<u64> subreg(u64 type, u64 subtype, std::size_t index) {
-    return RegId<u64>(u64(0x80) << 56 | reg_size_u64 | type << 24 | subtype << 16 | index);
+    return RegId<u64>(reg_riscv | reg_size_u64 | type << 24 | subtype << 16 | index);
 }
 
 }  // namespace reg_id
@@ -34,7 +34,7 @@ inline constexpr RegId<u64> zicbop_block_size =
 /// KVM_REG_RISCV_CORE: x(1) is ra, x(2) sp, x(10) a0.
 inline constexpr RegId<u64> pc = reg_id::reg(2, offsetof(CoreRegs, pc));
 consteval RegId<u64> x(unsigned n) { return reg_id::reg(2, offsetof(CoreRegs, x) + (n - 1) * 8); }
-inline constexpr RegId<u64> mode = reg_id::reg(2, offsetof(CoreRegs, mode));
+inline constexpr RegId<PrivilegeMode> mode(reg_id::reg(2, offsetof(CoreRegs, mode)).value());
 
 /// KVM_REG_RISCV_CSR.
 inline constexpr RegId<u64> sstatus = reg_id::reg(3, offsetof(CsrRegs, sstatus));
@@ -56,25 +56,31 @@ inline constexpr RegId<u64> sstateen0 = reg_id::subreg(3, 2, 0);
 inline constexpr RegId<u64> timer_frequency = reg_id::reg(4, offsetof(TimerRegs, frequency));
 inline constexpr RegId<u64> timer_time = reg_id::reg(4, offsetof(TimerRegs, time));
 inline constexpr RegId<u64> timer_compare = reg_id::reg(4, offsetof(TimerRegs, compare));
-inline constexpr RegId<u64> timer_state = reg_id::reg(4, offsetof(TimerRegs, state));
+inline constexpr RegId<TimerState> timer_state(reg_id::reg(4, offsetof(TimerRegs, state)).value());
 
 /// KVM_REG_RISCV_FP_F and _FP_D: f0 to f31, then fcsr.
 consteval RegId<u32> f32(unsigned n) {
-    return RegId<u32>(u64(0x80) << 56 | reg_size_u32 | u64(5) << 24 | n);
+    return RegId<u32>(reg_riscv | reg_size_u32 | u64(5) << 24 | n);
 }
 consteval RegId<u64> f64(unsigned n) { return reg_id::subreg(6, 0, n); }
-inline constexpr RegId<u32> fcsr(u64(0x80) << 56 | reg_size_u32 | u64(6) << 24 | 32);
+inline constexpr RegId<u32> fcsr(reg_riscv | reg_size_u32 | u64(6) << 24 | 32);
 
-/// KVM_REG_RISCV_ISA_EXT: whether the guest has the ISA extension of KVM's number
-/// (KVM_RISCV_ISA_EXT_*).
-consteval RegId<u64> isa_ext(u64 number) { return reg_id::subreg(7, 0, number); }
-/// KVM_REG_RISCV_SBI_EXT: whether the guest has the SBI extension of KVM's number
-/// (KVM_RISCV_SBI_EXT_*).
-consteval RegId<u64> sbi_ext(u64 number) { return reg_id::subreg(8, 0, number); }
-/// KVM_REG_RISCV_SBI_STA: where the guest finds its stolen time, by half.
+/// KVM_REG_RISCV_ISA_EXT: whether the guest has the ISA extension.
+consteval RegId<u64> isa_ext(IsaExt ext) { return reg_id::subreg(7, 0, std::size_t(ext)); }
+/// KVM_REG_RISCV_ISA_MULTI_EN, _DIS: 64 of them at once, bit n of `word` for extension 64 * word +
+/// n: those that are to be switched on, and off.
+consteval RegId<u64> isa_multi_en(u64 word) { return reg_id::subreg(7, 1, word); }
+consteval RegId<u64> isa_multi_dis(u64 word) { return reg_id::subreg(7, 2, word); }
+/// KVM_REG_RISCV_SBI_EXT: whether the guest has the SBI extension; and many of them, as with ISA's.
+consteval RegId<u64> sbi_ext(SbiExt ext) { return reg_id::subreg(8, 0, std::size_t(ext)); }
+consteval RegId<u64> sbi_multi_en(u64 word) { return reg_id::subreg(8, 1, word); }
+consteval RegId<u64> sbi_multi_dis(u64 word) { return reg_id::subreg(8, 2, word); }
+/// KVM_REG_RISCV_SBI_STA and _FWFT: the state of SBI extensions, by word of SbiSta and SbiFwft.
 consteval RegId<u64> sbi_sta(u64 word) { return reg_id::subreg(10, 0, word); }
+consteval RegId<u64> sbi_fwft(u64 word) { return reg_id::subreg(10, 1, word); }
 
-/// KVM_REG_RISCV_VECTOR: vstart, vl, vtype, vcsr, vlenb.
+/// KVM_REG_RISCV_VECTOR: vstart, vl, vtype, vcsr, vlenb. Vcpu::reg_list() has the ids of v0 to v31,
+/// which are as long as the host's vectors.
 consteval RegId<u64> vector_csr(u64 word) { return reg_id::subreg(9, 0, word); }
 
 }  // namespace kvm::riscv64

@@ -18,6 +18,15 @@ using OldCpuidList = FlexArray<Cpuid, CpuidEntry, &Cpuid::nent>;
 /// KVM_SET_PMU_EVENT_FILTER: events, plain or masked.
 using PmuEvents = FlexArray<PmuEventFilter, u64, &PmuEventFilter::nevents>;
 
+/// Whether a masked event lets its match count, or takes it out again.
+enum class Masked : u64 { include = 0, exclude = 1 };
+/// KVM_PMU_ENCODE_MASKED_ENTRY: an entry of PmuEvents with PmuEventFlag::masked_events: the events
+/// of `select` (12 bits) whose unit mask, of the bits of `mask`, is `match`.
+constexpr u64 masked_pmu_event(u32 select, u8 mask, u8 match, Masked masked = Masked::include) {
+    return (select & 0xff) | u64(select & 0xf00) << 24 | u64(mask) << 56 | u64(match) << 8 |
+           static_cast<u64>(masked) << 55;
+}
+
 /// KVM_GET_XSAVE2's area: Xsave and what cap::xsave2 says follows it, as 32-bit words.
 class Xsave2 {
 public:

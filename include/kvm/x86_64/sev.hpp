@@ -9,7 +9,8 @@
 /// there.
 ///
 /// Errors of all: `detail` is the firmware's own error where there is one; ENOTTY (not an SEV VM),
-/// EIO (the firmware refused), EINVAL (not now, or not this kind of VM), EFAULT.
+/// EIO (the firmware refused), EINVAL (not now, or not this kind of VM), EFAULT, EMSGSIZE (a buffer
+/// of 4 GiB or more, which the kernel's structures have no room for).
 namespace kvm::x86_64::sev {
 
 /// What a command reads, and what it writes.
@@ -86,10 +87,20 @@ Result<void> snp_launch_start(const VmOps& vm, FdRef sev, const SnpLaunchStart& 
 Result<void> snp_launch_update(const VmOps& vm, FdRef sev, u64 gfn, Bytes memory, SnpPageType type);
 /// KVM_SEV_SNP_LAUNCH_FINISH: the guest may run, with the owner's identity block (96 bytes) and its
 /// authentication (4096 bytes), or neither. Since 6.11. Errors: EMSGSIZE (other lengths).
-Result<void> snp_launch_finish(const VmOps& vm, FdRef sev, std::span<const u8, 32> host_data,
+Result<void> snp_launch_finish(const VmOps& vm, FdRef sev,
+                               std::span<const u8, snp_finish_data_size> host_data,
                                Bytes id_block = {}, Bytes id_auth = {});
+
+/// KVM_SEV_SNP_ENABLE_REQ_CERTS: has the guest's requests for an attestation report with
+/// certificates exit as exit::SnpReqCerts. Before the vCPUs; `snp_req_certs` says whether this KVM
+/// can. Since 7.0.
+Result<void> snp_enable_req_certs(const VmOps& vm, FdRef sev);
 
 /// KVM_X86_SEV_VMSA_FEATURES: what Init::vmsa_features may have, an attribute of Kvm.
 inline constexpr Attr<u64> vmsa_features{1, 0, "KVM_X86_SEV_VMSA_FEATURES"};
+/// KVM_X86_SNP_POLICY_BITS: what SnpLaunchStart::policy may have.
+inline constexpr Attr<u64> snp_policy_bits{1, 1, "KVM_X86_SNP_POLICY_BITS"};
+/// KVM_X86_SEV_SNP_REQ_CERTS: 1 if there is snp_enable_req_certs().
+inline constexpr Attr<u64> snp_req_certs{1, 2, "KVM_X86_SEV_SNP_REQ_CERTS"};
 
 }  // namespace kvm::x86_64::sev

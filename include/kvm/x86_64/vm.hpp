@@ -111,7 +111,8 @@ public:
     }
     /// Undoes it. KVM_HYPERV_EVENTFD with KVM_HYPERV_EVENTFD_DEASSIGN. Errors: ENOENT.
     Result<void> remove_hyperv_eventfd(u32 connection) const {
-        return call(fd_, op::x86_64::hyperv_eventfd, HypervEventfd{connection, -1, 1, {}});
+        constexpr auto deassign = static_cast<u32>(HypervEventfdFlag::deassign);
+        return call(fd_, op::x86_64::hyperv_eventfd, HypervEventfd{connection, -1, deassign, {}});
     }
 
     /// How the kernel serves Xen guests. KVM_XEN_HVM_CONFIG. Needs cap::xen_hvm. Errors: EINVAL.

@@ -66,8 +66,7 @@ NestedStateBlob& NestedStateBlob::operator=(NestedStateBlob&& other) noexcept {
 }
 
 Result<NestedStateBlob> VcpuOps::nested_state() const {
-    constexpr std::size_t vmcs12_and_shadow = std::size_t{2} * 4096;
-    std::size_t bytes = sizeof(NestedState) + vmcs12_and_shadow;
+    std::size_t bytes = sizeof(NestedState) + sizeof(VmxNestedStateData);
     for (int tries = 0;; ++tries) {
         auto blob = NestedStateBlob::with_size(bytes);
         if (!blob) {

@@ -7,113 +7,93 @@ namespace kvm::x86_64::sev {
 
 namespace {
 
-/// KVM_SEV_*: enum sev_cmd_id.
-enum class Id : u32 {
-    init = 0,
-    es_init = 1,
-    launch_start = 2,
-    launch_update_data = 3,
-    launch_update_vmsa = 4,
-    launch_secret = 5,
-    launch_measure = 6,
-    launch_finish = 7,
-    send_start = 8,
-    send_update_data = 9,
-    send_update_vmsa = 10,
-    send_finish = 11,
-    receive_start = 12,
-    receive_update_data = 13,
-    receive_update_vmsa = 14,
-    receive_finish = 15,
-    guest_status = 16,
-    dbg_decrypt = 17,
-    dbg_encrypt = 18,
-    get_attestation_report = 20,
-    send_cancel = 21,
-    init2 = 22,
-    snp_launch_start = 100,
-    snp_launch_update = 101,
-    snp_launch_finish = 102,
-};
-
-Result<void> issue(const VmOps& vm, FdRef sev, Id id, void* data, const char* name) {
-    Cmd cmd{static_cast<u32>(id), 0, reinterpret_cast<u64>(data), 0,
-            static_cast<u32>(sev.number())};
-    const long answer =
-        kvm::detail::raw_ioctl(vm.fd(), op::x86_64::memory_encrypt_op.request, &cmd);
-    return answer < 0 ? fail(name, static_cast<int>(-answer), cmd.error) : Result<void>();
-}
-
 template <class Span>
 u64 address(Span span) {
     return reinterpret_cast<u64>(span.data());
 }
 
+/// What the kernel's structures have room for; issue() has looked that it is all.
 template <class Span>
 u32 length(Span span) {
     return static_cast<u32>(span.size());
 }
 
-template <class Header, class Guest, class Transport>
-Result<void> packet(const VmOps& vm, FdRef sev, Id id, const char* name, Header header, Guest guest,
-                    Transport transport) {
-    Packet data{address(header),    length(header),    0, address(guest), length(guest), 0,
-                address(transport), length(transport), 0};
-    return issue(vm, sev, id, &data, name);
+/// Gives the command with its structure `data`, which names the memory of `spans`.
+template <class... Span>
+Result<void> issue(const VmOps& vm, FdRef sev, CmdId id, void* data, const char* name,
+                   Span... spans) {
+    if (((spans.size() > ~u32(0)) || ...)) {
+        return fail(name, EMSGSIZE);
+    }
+    Cmd cmd{id, 0, reinterpret_cast<u64>(data), 0, static_cast<u32>(sev.number())};
+    const long answer =
+        kvm::detail::raw_ioctl(vm.fd(), op::x86_64::memory_encrypt_op.request, &cmd);
+    return answer < 0 ? fail(name, static_cast<int>(-answer), cmd.error) : Result<void>();
 }
 
-Result<void> debug(const VmOps& vm, FdRef sev, Id id, const char* name, Bytes from, Buffer to) {
+/// The same for a command that fills in a word of its structure: a handle, or a length.
+template <class Data, class... Span>
+Result<u32> ask(const VmOps& vm, FdRef sev, CmdId id, Data data, u32 Data::* answer,
+                const char* name, Span... spans) {
+    const auto done = issue(vm, sev, id, &data, name, spans...);
+    return done ? Result<u32>(data.*answer) : std::unexpected(done.error());
+}
+
+template <class Header, class Guest, class Transport>
+Result<void> packet(const VmOps& vm, FdRef sev, CmdId id, const char* name, Header header,
+                    Guest guest, Transport transport) {
+    Packet data{address(header),    length(header),    0, address(guest), length(guest), 0,
+                address(transport), length(transport), 0};
+    return issue(vm, sev, id, &data, name, header, guest, transport);
+}
+
+Result<void> debug(const VmOps& vm, FdRef sev, CmdId id, const char* name, Bytes from, Buffer to) {
     if (to.size() < from.size()) {
         return fail(name, EMSGSIZE);
     }
     Dbg data{address(from), address(to), length(from), 0};
-    return issue(vm, sev, id, &data, name);
+    return issue(vm, sev, id, &data, name, from);
 }
 
 }  // namespace
 
 Result<void> init(const VmOps& vm, FdRef sev) {
-    return issue(vm, sev, Id::init, nullptr, "KVM_SEV_INIT");
+    return issue(vm, sev, CmdId::init, nullptr, "KVM_SEV_INIT");
 }
 
 Result<void> es_init(const VmOps& vm, FdRef sev) {
-    return issue(vm, sev, Id::es_init, nullptr, "KVM_SEV_ES_INIT");
+    return issue(vm, sev, CmdId::es_init, nullptr, "KVM_SEV_ES_INIT");
 }
 
 Result<void> init2(const VmOps& vm, FdRef sev, const Init& options) {
     Init data = options;
-    return issue(vm, sev, Id::init2, &data, "KVM_SEV_INIT2");
+    return issue(vm, sev, CmdId::init2, &data, "KVM_SEV_INIT2");
 }
 
 Result<u32> launch_start(const VmOps& vm, FdRef sev, u32 policy, Bytes dh_cert, Bytes session) {
     LaunchStart data{0, policy,           address(dh_cert), length(dh_cert),
                      0, address(session), length(session),  0};
-    if (auto done = issue(vm, sev, Id::launch_start, &data, "KVM_SEV_LAUNCH_START"); !done) {
-        return std::unexpected(done.error());
-    }
-    return data.handle;
+    return ask(vm, sev, CmdId::launch_start, data, &LaunchStart::handle, "KVM_SEV_LAUNCH_START",
+               dh_cert, session);
 }
 
 Result<void> launch_update_data(const VmOps& vm, FdRef sev, Buffer memory) {
     Data data{address(memory), length(memory), 0};
-    return issue(vm, sev, Id::launch_update_data, &data, "KVM_SEV_LAUNCH_UPDATE_DATA");
+    return issue(vm, sev, CmdId::launch_update_data, &data, "KVM_SEV_LAUNCH_UPDATE_DATA", memory);
 }
 
 Result<void> launch_update_vmsa(const VmOps& vm, FdRef sev) {
-    return issue(vm, sev, Id::launch_update_vmsa, nullptr, "KVM_SEV_LAUNCH_UPDATE_VMSA");
+    return issue(vm, sev, CmdId::launch_update_vmsa, nullptr, "KVM_SEV_LAUNCH_UPDATE_VMSA");
 }
 
 Result<u32> launch_measure(const VmOps& vm, FdRef sev, Buffer into) {
-    Data data{address(into), length(into), 0};
-    if (auto done = issue(vm, sev, Id::launch_measure, &data, "KVM_SEV_LAUNCH_MEASURE"); !done) {
-        return std::unexpected(done.error());
-    }
-    return data.len;
+    return ask(vm, sev, CmdId::launch_measure, Data{address(into), length(into), 0}, &Data::len,
+               "KVM_SEV_LAUNCH_MEASURE", into);
 }
 
 Result<u32> launch_measure_size(const VmOps& vm, FdRef sev) {
     Data data{};
-    const auto done = issue(vm, sev, Id::launch_measure, &data, "KVM_SEV_LAUNCH_MEASURE");
+    const auto done = issue(vm, sev, CmdId::launch_measure, &data, "KVM_SEV_LAUNCH_MEASURE");
     if (!done && data.len == 0) {
         return std::unexpected(done.error());
     }
@@ -121,38 +101,35 @@ Result<u32> launch_measure_size(const VmOps& vm, FdRef sev) {
 }
 
 Result<void> launch_secret(const VmOps& vm, FdRef sev, Bytes header, Buffer guest, Bytes secret) {
-    return packet(vm, sev, Id::launch_secret, "KVM_SEV_LAUNCH_SECRET", header, guest, secret);
+    return packet(vm, sev, CmdId::launch_secret, "KVM_SEV_LAUNCH_SECRET", header, guest, secret);
 }
 
 Result<void> launch_finish(const VmOps& vm, FdRef sev) {
-    return issue(vm, sev, Id::launch_finish, nullptr, "KVM_SEV_LAUNCH_FINISH");
+    return issue(vm, sev, CmdId::launch_finish, nullptr, "KVM_SEV_LAUNCH_FINISH");
 }
 
 Result<GuestStatus> guest_status(const VmOps& vm, FdRef sev) {
     GuestStatus data{};
-    if (auto done = issue(vm, sev, Id::guest_status, &data, "KVM_SEV_GUEST_STATUS"); !done) {
+    if (auto done = issue(vm, sev, CmdId::guest_status, &data, "KVM_SEV_GUEST_STATUS"); !done) {
         return std::unexpected(done.error());
     }
     return data;
 }
 
 Result<void> dbg_decrypt(const VmOps& vm, FdRef sev, Bytes from, Buffer to) {
-    return debug(vm, sev, Id::dbg_decrypt, "KVM_SEV_DBG_DECRYPT", from, to);
+    return debug(vm, sev, CmdId::dbg_decrypt, "KVM_SEV_DBG_DECRYPT", from, to);
 }
 
 Result<void> dbg_encrypt(const VmOps& vm, FdRef sev, Bytes from, Buffer to) {
-    return debug(vm, sev, Id::dbg_encrypt, "KVM_SEV_DBG_ENCRYPT", from, to);
+    return debug(vm, sev, CmdId::dbg_encrypt, "KVM_SEV_DBG_ENCRYPT", from, to);
 }
 
 Result<u32> attestation_report(const VmOps& vm, FdRef sev, std::span<const u8, 16> nonce,
                                Buffer into) {
     AttestationReport data{{}, address(into), length(into), 0};
     __builtin_memcpy(data.mnonce, nonce.data(), sizeof data.mnonce);
-    constexpr const char* name = "KVM_SEV_GET_ATTESTATION_REPORT";
-    if (auto done = issue(vm, sev, Id::get_attestation_report, &data, name); !done) {
-        return std::unexpected(done.error());
-    }
-    return data.len;
+    return ask(vm, sev, CmdId::get_attestation_report, data, &AttestationReport::len,
+               "KVM_SEV_GET_ATTESTATION_REPORT", into);
 }
 
 Result<u32> send_start(const VmOps& vm, FdRef sev, u32 policy, const SendCertificates& certificates,
@@ -167,60 +144,60 @@ Result<u32> send_start(const VmOps& vm, FdRef sev, u32 policy, const SendCertifi
     data.amd_certs_len = length(certificates.amd_certs);
     data.session_uaddr = address(session);
     data.session_len = length(session);
-    if (auto done = issue(vm, sev, Id::send_start, &data, "KVM_SEV_SEND_START"); !done) {
-        return std::unexpected(done.error());
-    }
-    return data.session_len;
+    return ask(vm, sev, CmdId::send_start, data, &SendStart::session_len, "KVM_SEV_SEND_START",
+               certificates.pdh_cert, certificates.plat_certs, certificates.amd_certs, session);
 }
 
 Result<void> send_update_data(const VmOps& vm, FdRef sev, Buffer header, Bytes guest,
                               Buffer transport) {
-    return packet(vm, sev, Id::send_update_data, "KVM_SEV_SEND_UPDATE_DATA", header, guest,
+    return packet(vm, sev, CmdId::send_update_data, "KVM_SEV_SEND_UPDATE_DATA", header, guest,
                   transport);
 }
 
 Result<void> send_update_vmsa(const VmOps& vm, FdRef sev, Buffer header, Bytes guest,
                               Buffer transport) {
-    return packet(vm, sev, Id::send_update_vmsa, "KVM_SEV_SEND_UPDATE_VMSA", header, guest,
+    return packet(vm, sev, CmdId::send_update_vmsa, "KVM_SEV_SEND_UPDATE_VMSA", header, guest,
                   transport);
 }
 
 Result<void> send_finish(const VmOps& vm, FdRef sev) {
-    return issue(vm, sev, Id::send_finish, nullptr, "KVM_SEV_SEND_FINISH");
+    return issue(vm, sev, CmdId::send_finish, nullptr, "KVM_SEV_SEND_FINISH");
 }
 
 Result<void> send_cancel(const VmOps& vm, FdRef sev) {
-    return issue(vm, sev, Id::send_cancel, nullptr, "KVM_SEV_SEND_CANCEL");
+    return issue(vm, sev, CmdId::send_cancel, nullptr, "KVM_SEV_SEND_CANCEL");
 }
 
 Result<u32> receive_start(const VmOps& vm, FdRef sev, u32 policy, Bytes pdh_cert, Bytes session) {
     ReceiveStart data{0, policy,           address(pdh_cert), length(pdh_cert),
                       0, address(session), length(session),   0};
-    if (auto done = issue(vm, sev, Id::receive_start, &data, "KVM_SEV_RECEIVE_START"); !done) {
-        return std::unexpected(done.error());
-    }
-    return data.handle;
+    return ask(vm, sev, CmdId::receive_start, data, &ReceiveStart::handle, "KVM_SEV_RECEIVE_START",
+               pdh_cert, session);
 }
 
 Result<void> receive_update_data(const VmOps& vm, FdRef sev, Bytes header, Buffer guest,
                                  Bytes transport) {
-    return packet(vm, sev, Id::receive_update_data, "KVM_SEV_RECEIVE_UPDATE_DATA", header, guest,
+    return packet(vm, sev, CmdId::receive_update_data, "KVM_SEV_RECEIVE_UPDATE_DATA", header, guest,
                   transport);
 }
 
 Result<void> receive_update_vmsa(const VmOps& vm, FdRef sev, Bytes header, Buffer guest,
                                  Bytes transport) {
-    return packet(vm, sev, Id::receive_update_vmsa, "KVM_SEV_RECEIVE_UPDATE_VMSA", header, guest,
+    return packet(vm, sev, CmdId::receive_update_vmsa, "KVM_SEV_RECEIVE_UPDATE_VMSA", header, guest,
                   transport);
 }
 
 Result<void> receive_finish(const VmOps& vm, FdRef sev) {
-    return issue(vm, sev, Id::receive_finish, nullptr, "KVM_SEV_RECEIVE_FINISH");
+    return issue(vm, sev, CmdId::receive_finish, nullptr, "KVM_SEV_RECEIVE_FINISH");
+}
+
+Result<void> snp_enable_req_certs(const VmOps& vm, FdRef sev) {
+    return issue(vm, sev, CmdId::snp_enable_req_certs, nullptr, "KVM_SEV_SNP_ENABLE_REQ_CERTS");
 }
 
 Result<void> snp_launch_start(const VmOps& vm, FdRef sev, const SnpLaunchStart& options) {
     SnpLaunchStart data = options;
-    return issue(vm, sev, Id::snp_launch_start, &data, "KVM_SEV_SNP_LAUNCH_START");
+    return issue(vm, sev, CmdId::snp_launch_start, &data, "KVM_SEV_SNP_LAUNCH_START");
 }
 
 Result<void> snp_launch_update(const VmOps& vm, FdRef sev, u64 gfn, Bytes memory,
@@ -229,7 +206,7 @@ Result<void> snp_launch_update(const VmOps& vm, FdRef sev, u64 gfn, Bytes memory
     while (data.len != 0) {
         const u64 before = data.len;
         constexpr const char* name = "KVM_SEV_SNP_LAUNCH_UPDATE";
-        const auto done = issue(vm, sev, Id::snp_launch_update, &data, name);
+        const auto done = issue(vm, sev, CmdId::snp_launch_update, &data, name);
         const bool again = !done && (done.error().code == EAGAIN || done.error().code == EINTR);
         if (!done && !again) {
             return done;
@@ -241,11 +218,13 @@ Result<void> snp_launch_update(const VmOps& vm, FdRef sev, u64 gfn, Bytes memory
     return {};
 }
 
-Result<void> snp_launch_finish(const VmOps& vm, FdRef sev, std::span<const u8, 32> host_data,
-                               Bytes id_block, Bytes id_auth) {
+Result<void> snp_launch_finish(const VmOps& vm, FdRef sev,
+                               std::span<const u8, snp_finish_data_size> host_data, Bytes id_block,
+                               Bytes id_auth) {
     constexpr const char* name = "KVM_SEV_SNP_LAUNCH_FINISH";
     const bool identity = !id_block.empty();
-    if (identity ? id_block.size() != 96 || id_auth.size() != 4096 : !id_auth.empty()) {
+    if (identity ? id_block.size() != snp_id_block_size || id_auth.size() != snp_id_auth_size
+                 : !id_auth.empty()) {
         return fail(name, EMSGSIZE);
     }
     SnpLaunchFinish data{};
@@ -253,7 +232,7 @@ Result<void> snp_launch_finish(const VmOps& vm, FdRef sev, std::span<const u8, 3
     data.id_auth_uaddr = address(id_auth);
     data.id_block_en = identity;
     __builtin_memcpy(data.host_data, host_data.data(), sizeof data.host_data);
-    return issue(vm, sev, Id::snp_launch_finish, &data, name);
+    return issue(vm, sev, CmdId::snp_launch_finish, &data, name);
 }
 
 }  // namespace kvm::x86_64::sev

@@ -14,7 +14,7 @@ std::string text(const Bytes& bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-void put_io(RunPage& page, std::uint8_t direction, kvm::Port port, std::uint8_t size,
+void put_io(RunPage& page, kvm::IoDirection direction, kvm::Port port, std::uint8_t size,
             std::size_t bytes) {
     page.run.exit_reason = static_cast<std::uint32_t>(kvm::ExitReason::io);
     const std::uint8_t width = std::max<std::uint8_t>(size, 1);
@@ -38,11 +38,11 @@ struct Put {
         run.exit_reason = static_cast<std::uint32_t>(reason);
     }
     void operator()(const IoOut& io) const {
-        put_io(page, 1, io.port, io.size, io.data.size());
+        put_io(page, kvm::IoDirection::out, io.port, io.size, io.data.size());
         std::memcpy(page.io, io.data.data(), std::min(io.data.size(), io_room));
     }
     void operator()(const IoIn& io) const {
-        put_io(page, 0, io.port, io.size, std::size_t(io.size) * io.count);
+        put_io(page, kvm::IoDirection::in, io.port, io.size, std::size_t(io.size) * io.count);
     }
     void operator()(const MmioWrite& m) const {
         put_mmio(run, 1, m.address, m.data.size());
