@@ -114,12 +114,19 @@ int conclude(const vmm::End& end, const vmm::MachineConfig& config, bool verbose
     using enum vmm::EndReason;
     switch (end.reason) {
         case power_off:
-        case reset:
         case halted:
             if (verbose) {
                 complain(0, vmm::describe(end.reason));
             }
             return status_ok;
+        case reset:
+            return complain(status_reset, vmm::describe(end.reason));
+        case panic:
+            return complain(status_panic, vmm::describe(end.reason));
+        case shut_down:
+            return complain(status_shut_down, vmm::describe(end.reason));
+        case test_exit:  // as QEMU's isa-debug-exit
+            return static_cast<int>((end.exit_value << 1 | 1) & 0xff);
         case triple_fault:
             complain(0, fmt::format("vCPU {}: triple fault", end.cpu));
             fmt::print(stderr, "{}", end.dump);
@@ -196,8 +203,9 @@ void add_run(CLI::App& app, int& status) {
                    "At the end, say why, and what exits and unhandled accesses there were");
     verb->footer(
         "On a terminal: Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h helps.\n"
-        "Exit status: 0 the guest switched itself off or asked for a reset, 1 error, 2 usage,\n"
-        "3 triple fault, 4 Ctrl-A x, 124 --timeout.");
+        "SIGTERM and SIGINT press the power button, a second one stops the machine.\n"
+        "Exit status: 0 the guest switched itself off, 1 error, 2 usage, 3 triple fault,\n"
+        "4 Ctrl-A x, 5 reset, 6 panic, 7 switched off as a signal asked, 124 --timeout.");
     verb->callback([options, &status] { status = run(*options); });
 }
 

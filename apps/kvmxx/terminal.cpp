@@ -29,10 +29,17 @@ void restore() {
     }
 }
 
+/// The first signal asks the guest to switch itself off; the next one does not ask, nor does
+/// SIGQUIT.
 void on_stop(int signal) {
+    const bool asked = stopping_signal != 0;
     stopping_signal = signal;
     if (const vmm::Machine* machine = machine_to_stop.load()) {
-        machine->stop();
+        if (asked || signal == SIGQUIT) {
+            machine->stop();
+        } else {
+            machine->shut_down();
+        }
     }
 }
 

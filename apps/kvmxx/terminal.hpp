@@ -29,9 +29,10 @@ private:
     bool user_stopped_ = false;
 };
 
-/// While it lives, standard input, if it is a terminal, is in raw mode, and SIGINT, SIGTERM, SIGHUP
-/// and SIGQUIT stop the machine. The terminal gets its mode back at the end of this object, and
-/// when the program dies by a fault or abort(). One at a time.
+/// While it lives, standard input, if it is a terminal, is in raw mode, and SIGINT, SIGTERM and
+/// SIGHUP ask the guest to switch itself off; a second one, or SIGQUIT, stops the machine. The
+/// terminal gets its mode back at the end of this object, and when the program dies by a fault or
+/// abort(). One at a time.
 class RawTerminal {
 public:
     explicit RawTerminal(const vmm::Machine& machine);

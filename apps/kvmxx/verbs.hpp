@@ -9,11 +9,14 @@ namespace kvmxx {
 
 /// What the program ends with. Also in the help text and docs/program.md.
 enum Status : int {
-    status_ok = 0,            // the guest switched itself off, or asked for a reset
+    status_ok = 0,            // the guest switched itself off
     status_error = 1,         // something failed, and one line says what
     status_usage = 2,         // the command line, or an option's value, is no good
     status_triple_fault = 3,  // the guest's CPU gave up
     status_stopped = 4,       // Ctrl-A x
+    status_reset = 5,         // the guest asked for a reset
+    status_panic = 6,         // the guest's kernel panicked
+    status_shut_down = 7,     // the guest switched itself off after a signal had asked it to
     status_timeout = 124,     // --timeout ran out
 };
 

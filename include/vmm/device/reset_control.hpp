@@ -10,6 +10,9 @@ namespace vmm {
 /// machine, and bit 1, which says how thoroughly, is kept.
 class ResetControl final : public ByteDevice {
 public:
+    /// What asks for a reset at once, of everything.
+    static constexpr std::uint8_t full_reset = 0x06;
+
     explicit ResetControl(ResetLine& reset) : reset_(reset) {}
 
 protected:

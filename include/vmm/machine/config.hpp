@@ -12,12 +12,42 @@
 
 namespace vmm {
 
+/// How ACPI tells a guest what the machine is made of.
+enum class AcpiHardware {
+    reduced,  ///< tables of hardware-reduced ACPI
+    fixed,    ///< tables, and a PC's registers: PM1, PM timer, system control interrupt
+    none,     ///< no tables; it is so for flat binaries, too
+};
+
+/// Devices that a machine can do without.
+struct PlatformDevices {
+    bool i8042 = true;
+    bool rtc = true;
+    bool debug_console = true;
+    bool pvpanic = true;
+    bool fw_cfg = true;
+};
+
+/// A file for the guest, by the firmware configuration device.
+struct FwCfgFile {
+    std::string name;  ///< "opt/org.example/setting"
+    std::string path;  ///< the host's file
+
+    friend bool operator==(const FwCfgFile&, const FwCfgFile&) = default;
+};
+
 /// What a machine is made of: plain data.
 struct MachineConfig {
     BootConfig boot;                                        ///< what it starts with
     std::uint64_t memory_bytes = std::uint64_t{512} << 20;  ///< a multiple of 4096
     std::uint32_t cpus = 1;
     std::optional<std::chrono::milliseconds> timeout;  ///< how long it may run
+    /// How long a guest may take to switch itself off once Machine::shut_down() asks for it.
+    std::chrono::milliseconds grace = std::chrono::seconds(10);
+    AcpiHardware acpi = AcpiHardware::reduced;
+    PlatformDevices devices;
+    std::vector<FwCfgFile> fw_cfg;
+    bool test_devices = false;  ///< of kvm-unit-tests: they give a guest powers over its end
 };
 
 /// What this host's KVM and memory allow.
@@ -32,12 +62,15 @@ struct MachineLimits {
 /// Why a machine ended.
 enum class EndReason {
     power_off,       ///< the guest switched it off
+    shut_down,       ///< the same, after Machine::shut_down() asked for it
     reset,           ///< the guest asked for a reset
+    panic,           ///< the guest's kernel said that it panicked
     halted,          ///< all CPUs wait for an interrupt with interrupts off: nothing can wake them
     triple_fault,    ///< a CPU could not deliver its exceptions and shut down
     internal_error,  ///< KVM could not run on: an instruction that it does not emulate, a bad state
     stopped,         ///< Machine::stop(), or the console
     timeout,         ///< MachineConfig::timeout has passed
+    test_exit,       ///< the guest wrote to the test devices' exit port
 };
 /// "the guest asked for a reset", ...
 const char* describe(EndReason reason);
@@ -45,9 +78,10 @@ const char* describe(EndReason reason);
 /// How a machine ended.
 struct End {
     EndReason reason = EndReason::power_off;
-    std::uint32_t cpu = 0;  ///< triple_fault, internal_error: which
-    std::string cause;      ///< internal_error: what KVM says, one line
-    std::string dump;       ///< triple_fault, internal_error: the CPU's registers, lines
+    std::uint32_t cpu = 0;         ///< triple_fault, internal_error: which
+    std::string cause;             ///< internal_error: what KVM says, one line
+    std::string dump;              ///< triple_fault, internal_error: the CPU's registers, lines
+    std::uint32_t exit_value = 0;  ///< test_exit: what the guest wrote
 };
 
 /// What happened meanwhile, for people.

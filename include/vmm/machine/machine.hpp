@@ -13,14 +13,12 @@ template <Hypervisor Backend>
 class MachineImpl;
 }
 
-/// A virtual PC without firmware and ACPI: RAM, an irqchip and a PIT in the kernel, a serial port
-/// at 0x3f8, a keyboard controller and reset register for resets, a clock.
-///
-/// With more than one CPU the others wait for an INIT and a SIPI, as on a real machine; but a guest
-/// that learns of its CPUs from ACPI alone, as Linux does, starts one.
+/// A virtual PC without firmware: RAM, an irqchip and a PIT in the kernel, the devices of
+/// docs/devices.md, and the ACPI tables that tell of them. All CPUs but the first wait for an INIT
+/// and a SIPI, as on a real machine.
 ///
 /// Nothing about it is global: there may be many in one process. Move-only. run() is to be called
-/// once, by one thread; stop() by any. Instantiated for KvmBackend, as Machine.
+/// once, by one thread; stop() and shut_down() by any. Instantiated for KvmBackend, as Machine.
 template <Hypervisor Backend>
 class BasicMachine {
 public:
@@ -43,6 +41,10 @@ public:
     /// Has run() return End{stopped}, now or when it is called. Any thread, any number of times,
     /// also in a signal handler.
     void stop() const noexcept;
+    /// Asks the guest to switch itself off: presses the power button, if the guest has said that it
+    /// listens, and stops the machine after MachineConfig::grace; without a listener it stops at
+    /// once. Any thread, any number of times, also in a signal handler.
+    void shut_down() const noexcept;
     /// After run().
     MachineReport report() const;
 

@@ -27,11 +27,14 @@ inline constexpr std::uint64_t command_line_room = 0x10000;
 inline constexpr Gpa setup_data{0x30000};  // Linux's, below 0x40000
 inline constexpr std::uint64_t setup_data_room = 0x10000;
 inline constexpr Gpa low_ram_end{0x9fc00};  // then the EBDA, video memory, ROMs, the ACPI RSDP
-inline constexpr Gpa high_ram{0x100000};    // 1 MiB: RAM for kernels
+inline constexpr Gpa acpi{0xe0000};         // the RSDP, where a guest looks for it, and the tables
+inline constexpr std::uint64_t acpi_room = 0x20000;
+inline constexpr Gpa high_ram{0x100000};  // 1 MiB: RAM for kernels
 
 // Below 4 GiB: no RAM from here on, but room for devices.
 inline constexpr Gpa hole{0xc0000000};
 inline constexpr Gpa hole_end{0x100000000};
+inline constexpr Gpa slow_memory{0xff000000};  // of the test devices
 inline constexpr Gpa ioapic{0xfec00000};
 inline constexpr Gpa lapic{0xfee00000};
 inline constexpr Gpa identity_map{0xfffbc000};  // one page: KVM_SET_IDENTITY_MAP_ADDR

@@ -4,10 +4,11 @@
 #include <atomic>
 #include <list>
 #include <memory>
-#include <optional>
+#include <vector>
+#include <vmm/acpi/tables.hpp>
+#include <vmm/device/clock.hpp>
 #include <vmm/device/cmos.hpp>
-#include <vmm/device/i8042.hpp>
-#include <vmm/device/reset_control.hpp>
+#include <vmm/device/power.hpp>
 #include <vmm/device/serial.hpp>
 #include <vmm/machine/config.hpp>
 #include <vmm/machine/console_pump.hpp>
@@ -49,8 +50,13 @@ public:
     struct Wires {
         InterruptPins& pins;
         ResetLine& reset;
+        PowerLine& power;
+        PanicLine& panic;
+        ExitLine& exit;
+        const GuestMemory& memory;
         const Wake& ended;  ///< nobody waits for the console any longer
     };
+    /// Makes the devices and, for a kernel, writes the ACPI tables that tell of them.
     static Result<std::unique_ptr<Board>> create(const MachineConfig& config, Console& console,
                                                  Wires wires);
 
@@ -60,14 +66,32 @@ public:
     UnhandledCounter& msrs() { return msrs_; }
     ConsolePump& pump() { return *pump_; }
     Serial& serial() { return serial_; }
+    /// Null where there is none.
+    PowerButton* power_button() { return power_button_; }
 
     /// What is to be said of the devices.
     void add_to(MachineReport& report) const;
 
 private:
     Board(std::unique_ptr<ConsolePump> pump, Wires wires) : wires_(wires), pump_(std::move(pump)) {}
-    Result<void> add_devices(const MachineConfig& config);
-    InterruptLine& line(kvm::Gsi gsi) { return lines_.emplace_back(wires_.pins, gsi); }
+    // src/vmm/machine/platform.cpp
+    Result<void> add_legacy_devices(const MachineConfig& config);
+    Result<void> add_power(const MachineConfig& config);
+    Result<void> add_fw_cfg(const MachineConfig& config);
+    Result<void> add_test_devices();
+    Result<void> write_acpi_tables(const MachineConfig& config) const;
+
+    InterruptLine& line(std::uint32_t gsi) {
+        return lines_.emplace_back(wires_.pins, kvm::Gsi(gsi));
+    }
+    /// A device that lives as long as the board.
+    template <class Device, class... Arguments>
+    Device& own(Arguments&&... arguments) {
+        auto device = std::make_unique<Device>(std::forward<Arguments>(arguments)...);
+        Device& reference = *device;
+        devices_.push_back(std::move(device));
+        return reference;
+    }
 
     Wires wires_;
     Bus ports_;
@@ -76,13 +100,11 @@ private:
     std::unique_ptr<ConsolePump> pump_;
     std::list<PinLine> lines_;
     HostTime time_;
-
-    // In order of address.
-    I8042 i8042_{line(kvm::Gsi(1)), wires_.reset};
-    Cmos cmos_{time_};
-    Sink post_codes_;
-    Serial serial_{line(kvm::Gsi(4)), *pump_};
-    ResetControl reset_control_{wires_.reset};
+    HostClock clock_;
+    Serial serial_{line(4), *pump_};
+    std::vector<std::unique_ptr<BusDevice>> devices_;
+    PowerButton* power_button_ = nullptr;  // one of devices_
+    std::vector<acpi::Device> nodes_;      // of what ACPI is to tell
 };
 
 }  // namespace vmm::detail

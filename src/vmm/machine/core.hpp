@@ -21,19 +21,41 @@ struct CpuBase {
     std::atomic<std::uint64_t> dead_in_round = 0;
 };
 
+/// What the event loop waits for.
+struct Wakes {
+    static Result<Wakes> create();
+
+    Wake stop;       ///< somebody wants the end
+    Wake shut_down;  ///< somebody wants the guest to switch itself off
+    Wake ended;      ///< the machine has ended
+};
+
 /// The part of a machine that knows no hypervisor: its board, its threads and its end.
-class Core : public ResetLine, public InterruptPins {
+class Core : public InterruptPins,
+             public ResetLine,
+             public PowerLine,
+             public PanicLine,
+             public ExitLine {
 public:
     Result<End> run(std::optional<std::chrono::milliseconds> timeout);
-    void stop() const noexcept { stop_.set(); }
+    void stop() const noexcept { wakes_.stop.set(); }
+    void shut_down() const noexcept { wakes_.shut_down.set(); }
     MachineReport report() const;
+
+    // The board's wires.
     void reset() override { end({EndReason::reset, 0, {}, {}}); }
+    void power_off() override;
+    void panicked() override { end({EndReason::panic, 0, {}, {}}); }
+    void crash_loaded() override { crash_loaded_.store(true, std::memory_order_relaxed); }
+    void exit(std::uint32_t value) override { end({EndReason::test_exit, 0, {}, {}, value}); }
 
 protected:
-    Core(Wake stop, Wake ended) : stop_(std::move(stop)), ended_event_(std::move(ended)) {}
-    virtual ~Core() = default;
+    explicit Core(Wakes wakes) : wakes_(std::move(wakes)) {}
+    ~Core() override = default;
 
-    Result<void> add_board(const MachineConfig& config, Console& console);
+    /// Devices and, for a kernel, ACPI tables in `memory`, which must outlive this.
+    Result<void> add_board(const MachineConfig& config, Console& console,
+                           const GuestMemory& memory);
     Board& board() { return *board_; }
 
     // Any thread. The first end counts.
@@ -65,10 +87,14 @@ private:
     Result<void> start_threads();
     void serve_events(std::optional<std::chrono::milliseconds> timeout);
     void look_for_life();
+    void ask_for_power_off();
 
-    Wake stop_;         // somebody wants the end
-    Wake ended_event_;  // set when ended_ is
+    Wakes wakes_;
     std::unique_ptr<Board> board_;
+    std::chrono::milliseconds grace_{};
+    std::optional<std::chrono::steady_clock::time_point> patience_ends_;  // the event loop's own
+    std::atomic<bool> asked_ = false;                                     // to switch itself off
+    std::atomic<bool> crash_loaded_ = false;  // the guest's kernel panicked, and it goes on
 
     std::atomic<std::uint64_t> round_ = 0;  // of look_for_life()
     std::uint64_t dead_rounds_ = 0;         // of them, the last in a row in which none lived

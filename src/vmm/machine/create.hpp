@@ -38,13 +38,12 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
         boot = KVM_TRY(load(memory, config.boot));
     }
     Vm vm = KVM_TRY(system.create_vm());
-    Wake stop = KVM_TRY(Wake::create());
-    Wake ended = KVM_TRY(Wake::create());
-    std::unique_ptr<MachineImpl> impl(new MachineImpl(
-        std::move(system), std::move(vm), std::move(memory), std::move(stop), std::move(ended)));
+    Wakes wakes = KVM_TRY(Wakes::create());
+    std::unique_ptr<MachineImpl> impl(
+        new MachineImpl(std::move(system), std::move(vm), std::move(memory), std::move(wakes)));
     impl->timeout_ = config.timeout;
     KVM_TRY(impl->add_chips());
-    KVM_TRY(impl->add_board(config, console));
+    KVM_TRY(impl->add_board(config, console, impl->memory_));
     KVM_TRY(impl->add_cpus(config.cpus, boot));
     return impl;
 }
@@ -110,6 +109,11 @@ Result<End> BasicMachine<Backend>::run() {
 template <Hypervisor Backend>
 void BasicMachine<Backend>::stop() const noexcept {
     impl_->stop();
+}
+
+template <Hypervisor Backend>
+void BasicMachine<Backend>::shut_down() const noexcept {
+    impl_->shut_down();
 }
 
 template <Hypervisor Backend>

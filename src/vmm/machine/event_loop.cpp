@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <algorithm>
 #include <fmt/format.h>
+#include <kvm/try.hpp>
 #include <system_error>
 #include <vmm/machine/core.hpp>
 
@@ -23,6 +24,10 @@ int milliseconds_until(Clock::time_point time) {
 
 }  // namespace
 
+Result<Wakes> Wakes::create() {
+    return Wakes{KVM_TRY(Wake::create()), KVM_TRY(Wake::create()), KVM_TRY(Wake::create())};
+}
+
 void Core::end(End end) { finish_with(std::move(end)); }
 
 void Core::end(Error error) { finish_with(std::unexpected(std::move(error))); }
@@ -34,7 +39,7 @@ void Core::finish_with(Result<End> end) {
     }
     end_ = std::move(end);
     ended_.store(true, std::memory_order_release);
-    ended_event_.set();
+    wakes_.ended.set();
     kick_all();
 }
 
@@ -50,20 +55,41 @@ Result<End> Core::run(std::optional<std::chrono::milliseconds> timeout) {
     Result<End>& end = *end_;
     const bool hurry =
         !end || end->reason == EndReason::stopped || end->reason == EndReason::timeout;
-    const auto written = board_->pump().finish(stop_, hurry ? last_output : ConsolePump::forever);
+    const auto written =
+        board_->pump().finish(wakes_.stop, hurry ? last_output : ConsolePump::forever);
     if (end && !written) {
         return std::unexpected(written.error());
     }
     return end;
 }
 
-Result<void> Core::add_board(const MachineConfig& config, Console& console) {
-    auto board = Board::create(config, console, {*this, *this, ended_event_});
-    if (!board) {
-        return std::unexpected(std::move(board).error());
-    }
-    board_ = std::move(*board);
+Result<void> Core::add_board(const MachineConfig& config, Console& console,
+                             const GuestMemory& memory) {
+    grace_ = config.grace;
+    board_ = KVM_TRY(
+        Board::create(config, console, {*this, *this, *this, *this, *this, memory, wakes_.ended}));
     return {};
+}
+
+void Core::power_off() {
+    const bool asked = asked_.load(std::memory_order_relaxed);
+    end({asked ? EndReason::shut_down : EndReason::power_off, 0, {}, {}});
+}
+
+/// Presses the power button, if the guest listens.
+void Core::ask_for_power_off() {
+    wakes_.shut_down.clear();
+    if (patience_ends_) {
+        return;
+    }
+    PowerButton* const button = board_->power_button();
+    if (!button || !button->armed()) {
+        end({EndReason::stopped, 0, {}, {}});
+        return;
+    }
+    asked_.store(true, std::memory_order_relaxed);
+    patience_ends_ = Clock::now() + grace_;
+    button->press();
 }
 
 Result<void> Core::start_threads() {
@@ -88,13 +114,19 @@ void Core::serve_events(std::optional<std::chrono::milliseconds> timeout) {
     const auto deadline = timeout ? start + *timeout : Clock::time_point::max();
     auto next_look = start + life_interval;
     while (!ended()) {
-        std::array<pollfd, 2 + ConsolePump::max_fds> fds;
-        fds[0] = {ended_event_.fd(), POLLIN, 0};
-        fds[1] = {stop_.fd(), POLLIN, 0};
+        std::array<pollfd, 3 + ConsolePump::max_fds> fds;
+        fds[0] = {wakes_.ended.fd(), POLLIN, 0};
+        fds[1] = {wakes_.stop.fd(), POLLIN, 0};
+        fds[2] = {wakes_.shut_down.fd(), POLLIN, 0};
         const std::size_t n =
-            2 + board_->pump().wait_for(std::span(fds).subspan<2, ConsolePump::max_fds>());
-        const int ready = poll(fds.data(), n, milliseconds_until(std::min(deadline, next_look)));
-        if (ready > 0 && fds[1].revents) {
+            3 + board_->pump().wait_for(std::span(fds).subspan<3, ConsolePump::max_fds>());
+        const auto patience = patience_ends_.value_or(Clock::time_point::max());
+        const int ready =
+            poll(fds.data(), n, milliseconds_until(std::min({deadline, next_look, patience})));
+        if (ready > 0 && fds[2].revents) {
+            ask_for_power_off();
+        }
+        if ((ready > 0 && fds[1].revents) || Clock::now() >= patience) {
             end({EndReason::stopped, 0, {}, {}});
         } else if (Clock::now() >= deadline) {
             end({EndReason::timeout, 0, {}, {}});

@@ -30,8 +30,8 @@ private:
         typename Backend::Vcpu vcpu;
     };
 
-    MachineImpl(System system, Vm vm, GuestMemory memory, Wake stop, Wake ended)
-        : Core(std::move(stop), std::move(ended)), system_(std::move(system)), vm_(std::move(vm)),
+    MachineImpl(System system, Vm vm, GuestMemory memory, Wakes wakes)
+        : Core(std::move(wakes)), system_(std::move(system)), vm_(std::move(vm)),
           memory_(std::move(memory)) {}
 
     // What create() does, in this order.

@@ -9,8 +9,12 @@ const char* describe(EndReason reason) {
     switch (reason) {
         case EndReason::power_off:
             return "the guest switched itself off";
+        case EndReason::shut_down:
+            return "the guest switched itself off, as it was asked to";
         case EndReason::reset:
             return "the guest asked for a reset";
+        case EndReason::panic:
+            return "the guest's kernel panicked";
         case EndReason::halted:
             return "the guest halted with interrupts off";
         case EndReason::triple_fault:
@@ -21,6 +25,8 @@ const char* describe(EndReason reason) {
             return "stopped";
         case EndReason::timeout:
             return "time is up";
+        case EndReason::test_exit:
+            return "the guest ended a test";
     }
     return "?";
 }
@@ -44,6 +50,9 @@ MachineReport Core::report() const {
         return std::tie(b.second, a.first) < std::tie(a.second, b.first);
     });
     board_->add_to(report);
+    if (crash_loaded_.load(std::memory_order_relaxed)) {
+        report.notes.emplace_back("the guest's kernel panicked, and its crash kernel took over");
+    }
     return report;
 }
 
