@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <kvm/fd.hpp>
 #include <kvm/types.hpp>
 #include <memory>
@@ -15,9 +16,14 @@
 #include <type_traits>
 #include <vector>
 #include <vmm/error.hpp>
+#include <vmm/memory/dirty.hpp>
 #include <vmm/memory/guest_copy.hpp>
 #include <vmm/memory/region.hpp>
 #include <vmm/memory/slots.hpp>
+
+namespace kvm {
+class Vcpu;
+}
 
 namespace vmm {
 
@@ -33,6 +39,29 @@ concept GuestValue =
 /// What load_acquire() and store_release() take: words that the hardware accesses at once.
 template <class T>
 concept GuestWord = GuestValue<T> && (sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8);
+
+/// When locked pages come to the host's memory.
+enum class Locking : std::uint8_t { now, on_touch };
+
+/// Whether GuestMemory::sync() waits until the bytes are written, or only starts it.
+enum class Sync : std::uint8_t { wait, start };
+
+/// What madvise(2) is told.
+enum class Advice : std::uint8_t {
+    free,       // MADV_FREE: the contents are not needed until they are written again
+    cold,       // MADV_COLD: not needed soon
+    page_out,   // MADV_PAGEOUT: not needed soon; to swap with it
+    will_need,  // MADV_WILLNEED: read it
+    merge,      // MADV_MERGEABLE: share equal pages (KSM)
+    unmerge,    // MADV_UNMERGEABLE
+    huge,       // MADV_HUGEPAGE: as regions have it from the beginning
+    no_huge,    // MADV_NOHUGEPAGE
+    collapse,   // MADV_COLLAPSE: make huge pages now
+    no_dump,    // MADV_DONTDUMP: not into this process's core dumps
+    dump,       // MADV_DODUMP
+    no_fork,    // MADV_DONTFORK: not into this process's children
+    fork,       // MADV_DOFORK
+};
 
 /// A piece of a file for GuestMemory::map_fd(). Offset and length are in pages.
 struct FilePart {
@@ -198,9 +227,57 @@ public:
     /// files and memfds with what they held. Other bytes stay as they are. Errors: map_fd()'s.
     Result<void> unmap_fd(kvm::Gpa address, std::uint64_t length) const;
 
+    /// Has the host's memory ready before it is touched: MADV_POPULATE_WRITE, where the kernel
+    /// lacks it by touching. `progress` hears after each 64 MiB how many bytes are done, and ends
+    /// it by returning false. Errors, naming the region: EINVAL (not in pages), EFAULT (not all
+    /// RAM), ENOMEM, ECANCELED.
+    Result<void> prefault(kvm::Gpa address, std::uint64_t length,
+                          const std::function<bool(std::uint64_t done)>& progress = {}) const;
+    /// Has the guest's page tables ready, too, so that its first accesses do not exit.
+    /// KVM_PRE_FAULT_MEMORY. Needs cap::pre_fault_memory. Errors: EFAULT (not all RAM), and the
+    /// ioctl's.
+    Result<void> prefault(kvm::Gpa address, std::uint64_t length, kvm::Vcpu& vcpu) const;
+    /// Keeps the pages in the host's memory: no swap. mlock2(2). Errors: see prefault(); EPERM,
+    /// ENOMEM (RLIMIT_MEMLOCK, which the message has).
+    Result<void> lock(kvm::Gpa address, std::uint64_t length, Locking when = Locking::now) const;
+    /// Undoes it. munlock(2).
+    Result<void> unlock(kvm::Gpa address, std::uint64_t length) const;
+    /// Tells the host what to do with the pages. madvise(2). Errors: see prefault(); EINVAL (the
+    /// kernel, or what the region is made of, does not do that).
+    Result<void> advise(kvm::Gpa address, std::uint64_t length, Advice advice) const;
+    /// Writes what changed in shared files to them; elsewhere does nothing. msync(2). Errors: see
+    /// prefault(); EIO.
+    Result<void> sync(kvm::Gpa address, std::uint64_t length, Sync how = Sync::wait) const;
+    /// A balloon takes the pages: the host has them back at once. When they are touched again, they
+    /// are zeroes, or what a private file holds; shared files get holes. Errors: see prefault();
+    /// EROFS (a read-only region), EINVAL (locked pages).
+    Result<void> inflate(kvm::Gpa address, std::uint64_t length) const;
+    /// A balloon gives the pages back: touching them is all it takes, but of huge pages that must
+    /// be reserved: a want of them is an error here, and there the end of the process.
+    Result<void> deflate(kvm::Gpa address, std::uint64_t length) const;
+
+    /// Starts to note which pages are written, by the guest and by the host (here, that is; what
+    /// others write to is for mark_dirty()). Read-only regions are noted for the host alone. Every
+    /// write that ends after this returns is noted. All or nothing. Errors, naming the region:
+    /// EBUSY (started already), MemorySlots::set_flags()'s (guest_memfd cannot be logged).
+    Result<void> start_dirty_tracking(DirtySource source = DirtySource::log);
+    /// Stops it; what was not collected is forgotten. Errors: MemorySlots::set_flags()'s; it is
+    /// stopped all the same, but KVM goes on logging.
+    Result<void> stop_dirty_tracking();
+    /// What was written since the last call, for each region; of one that was added meanwhile, all.
+    /// Read the pages after it. A write that goes on meanwhile is in this call's or the next's.
+    /// Errors: EINVAL (not started), MemorySlots::dirty_log()'s, nothing being lost.
+    Result<std::vector<DirtyPages>> collect_dirty();
+    /// Says that what is memory of these bytes was written by others than this object, after it
+    /// was: by readv(2) into host_span() or iovecs(). Costs nothing while nothing is tracked.
+    void mark_dirty(kvm::Gpa address, std::uint64_t length) const;
+    /// The same of a page that a DirtyRing had: the `page`-th of a slot. Others are ignored.
+    void mark_dirty_page(kvm::Slot slot, std::uint64_t page) const;
+
 private:
     struct Area;
     struct State;
+    enum class Log : std::uint8_t { off, on };
     enum Want : std::uint8_t { to_read, to_write, to_load };
     /// What accesses look in: one for each region, more where parts of it are read-only; the last
     /// has no size. Never changed once published.
@@ -244,7 +321,14 @@ private:
         return find_in<to_write>(table(), address, length);
     }
     const Window* table() const { return table_.load(std::memory_order_acquire); }
-    void note_write(kvm::Gpa, std::uint64_t) const {}
+    /// After a write. The compiler must not test before; the hardware is taken care of by
+    /// start_dirty_tracking().
+    void note_write(kvm::Gpa address, std::uint64_t length) const {
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        if (tracking_.load(std::memory_order_relaxed)) [[unlikely]] {
+            mark_dirty(address, length);
+        }
+    }
 
     template <Want want>
     static bool all(const Window* table, kvm::Gpa address, std::uint64_t length);
@@ -254,6 +338,7 @@ private:
     std::unexpected<Error> bad_word(kvm::Gpa address, std::uint64_t length, Access access) const;
 
     mutable std::atomic<const Window*> table_;  // map_fd() changes what may be written
+    std::atomic<bool> tracking_ = false;
     std::unique_ptr<State> state_;
 };
 

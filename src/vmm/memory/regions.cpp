@@ -164,7 +164,7 @@ Result<kvm::Slot> GuestMemory::State::free_slot(const Region& region) {
     return kvm::Slot(slot);
 }
 
-Result<void> GuestMemory::State::fill_slot(Area& area) {
+Result<void> GuestMemory::State::fill_slot(Area& area, Log log) {
     const kvm::Slot slot = KVM_TRY(free_slot(area.region));
     std::optional<kvm::GuestMemfd> own;
     if (std::holds_alternative<backing::GuestMemfd>(area.region.backing)) {
@@ -173,7 +173,7 @@ Result<void> GuestMemory::State::fill_slot(Area& area) {
     const auto done = slots->add({.slot = slot,
                                   .address = area.region.address,
                                   .memory = {area.mapping.ram(), area.region.size},
-                                  .flags = area.flags(),
+                                  .flags = area.flags(log),
                                   .guest_memfd = own ? &*own : nullptr});
     if (!done) {
         return detail::fail_for(area.region, done.error());
@@ -210,11 +210,13 @@ constinit const GuestMemory::Window GuestMemory::nothing{};
 GuestMemory::GuestMemory() : table_(&nothing), state_(std::make_unique<State>()) {}
 
 GuestMemory::GuestMemory(GuestMemory&& other) noexcept
-    : table_(other.table_.exchange(&nothing)), state_(std::move(other.state_)) {}
+    : table_(other.table_.exchange(&nothing)), tracking_(other.tracking_.load()),
+      state_(std::move(other.state_)) {}
 
 GuestMemory& GuestMemory::operator=(GuestMemory&& other) noexcept {
     if (this != &other) {
         table_ = other.table_.exchange(&nothing);
+        tracking_ = other.tracking_.load();
         state_ = std::move(other.state_);
     }
     return *this;
@@ -247,8 +249,9 @@ Result<void> GuestMemory::attach(std::shared_ptr<MemorySlots> slots) {
         return fail("guest memory: a VM has it already", EBUSY);
     }
     state_->slots = std::move(slots);
+    const Log log = tracking_ ? Log::on : Log::off;
     for (const auto& area : state_->areas) {
-        if (auto done = state_->fill_slot(*area); !done) {
+        if (auto done = state_->fill_slot(*area, log); !done) {
             state_->release_slots();
             return done;
         }
@@ -270,8 +273,12 @@ Result<void> GuestMemory::add_region(const Region& region) {
     }
     KVM_TRY(check_total(total));
     auto area = std::make_unique<Area>(region, KVM_TRY(detail::Mapping::create(region)));
+    if (tracking_) {
+        area->clear_dirty();
+        area->mark(0, region.size / detail::page_size);
+    }
     if (state_->slots) {
-        KVM_TRY(state_->fill_slot(*area));
+        KVM_TRY(state_->fill_slot(*area, tracking_ ? Log::on : Log::off));
     }
     areas.insert(std::ranges::upper_bound(areas, region.address, {},
                                           [](const auto& a) { return a->region.address; }),
