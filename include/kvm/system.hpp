@@ -38,19 +38,23 @@ public:
         if (fd < 0) [[unlikely]] {
             return Result<Vm>(std::unexpect, op::create_vm.name, static_cast<int>(-fd));
         }
-        return adopt_vm(Fd(static_cast<int>(fd)));
+        return vm_of(Fd(static_cast<int>(fd)));
     }
-    /// Takes over a VM's descriptor, for instance from another process. KVM_GET_VCPU_MMAP_SIZE.
-    Result<Vm> adopt_vm(Fd fd) const {
+    /// Takes over a VM's descriptor, for instance from another process; it is closed on failure.
+    /// The tokens of its memory slots are their own Vm's: let one Vm alone have the slots of a VM,
+    /// as another knows nothing of them. KVM_CREATE_DEVICE with KVM_CREATE_DEVICE_TEST, which other
+    /// descriptors refuse; KVM_GET_VCPU_MMAP_SIZE. Errors: ENOTTY, EINVAL (not a VM).
+    Result<Vm> adopt_vm(Fd fd) const;
+
+private:
+    explicit Kvm(Fd fd) : KvmOps(static_cast<Fd&&>(fd)) {}
+    Result<Vm> vm_of(Fd fd) const {
         const long size = detail::raw_ioctl(fd_, op::get_vcpu_mmap_size.request, 0);
         if (size < 0) [[unlikely]] {
             return Result<Vm>(std::unexpect, op::get_vcpu_mmap_size.name, static_cast<int>(-size));
         }
         return Vm(static_cast<Fd&&>(fd), static_cast<std::size_t>(size));
     }
-
-private:
-    explicit Kvm(Fd fd) : KvmOps(static_cast<Fd&&>(fd)) {}
 };
 
 }  // namespace kvm

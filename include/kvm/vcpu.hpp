@@ -35,20 +35,12 @@ public:
     }
     ~Vcpu() { destroy(); }
 
-    /// Takes over a descriptor that KVM_CREATE_VCPU gave, mapping `mmap_size` bytes of it.
-    /// Errors: ENODEV, EINVAL (not a vCPU), ENOMEM; EPROTO (`mmap_size`, which is `detail`, has no
-    /// room for kvm_run and what it points to).
-    static Result<Vcpu> adopt(Fd fd, std::size_t mmap_size) {
-        if (mmap_size < arch::least_vcpu_mmap_size) [[unlikely]] {
-            return fail("mmap(vcpu)", EPROTO, static_cast<u32>(mmap_size));
-        }
-        const long page = detail::sys(arch::nr_mmap, nullptr, mmap_size, 3 /* read, write */,
-                                      1 /* shared */, fd.number(), 0);
-        if (page < 0) [[unlikely]] {
-            return fail("mmap(vcpu)", static_cast<int>(-page));
-        }
-        return Vcpu(static_cast<Fd&&>(fd), reinterpret_cast<Run*>(page), mmap_size);
-    }
+    /// Takes over a descriptor that KVM_CREATE_VCPU gave, mapping `mmap_size` bytes of it, as many
+    /// as Kvm::vcpu_mmap_size() says; it is closed on failure. Nobody else may have that vCPU, and
+    /// none may run it meanwhile: this would wait. KVM_GET_MP_STATE, which other descriptors
+    /// refuse. Errors: ENOTTY, EINVAL (not a vCPU), ENOMEM; EPROTO (`mmap_size`, which is `detail`,
+    /// has no room for kvm_run and what it points to).
+    static Result<Vcpu> adopt(Fd fd, std::size_t mmap_size);
 
     /// Runs the guest until it needs the VMM. KVM_RUN. The reply that the last exit asked for is
     /// taken first. A signal, a Kick or an immediate exit is exit::Interrupted, a fault that the
@@ -170,6 +162,19 @@ public:
 
 private:
     friend class CoalescedRing;  // for size_
+    friend class Vm;
+    /// For a descriptor that the kernel has just given.
+    static Result<Vcpu> map(Fd fd, std::size_t mmap_size) {
+        if (mmap_size < arch::least_vcpu_mmap_size) [[unlikely]] {
+            return fail("mmap(vcpu)", EPROTO, static_cast<u32>(mmap_size));
+        }
+        const long page = detail::sys(arch::nr_mmap, nullptr, mmap_size, 3 /* read, write */,
+                                      1 /* shared */, fd.number(), 0);
+        if (page < 0) [[unlikely]] {
+            return fail("mmap(vcpu)", static_cast<int>(-page));
+        }
+        return Vcpu(static_cast<Fd&&>(fd), reinterpret_cast<Run*>(page), mmap_size);
+    }
     Vcpu(Fd fd, Run* run, std::size_t size) : VcpuOps(static_cast<Fd&&>(fd), run), size_(size) {}
     [[gnu::always_inline]] void destroy() {
         if (run_) {

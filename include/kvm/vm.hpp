@@ -19,7 +19,8 @@ using GsiRouting = FlexArray<IrqRouting, IrqRoutingEntry, &IrqRouting::nr>;
 /// called from several threads at once.
 class Vm final : public arch::VmOps {
 public:
-    /// Takes over a descriptor that KVM_CREATE_VM gave. Kvm::adopt_vm() finds `vcpu_mmap_size`.
+    /// Takes over a descriptor that KVM_CREATE_VM gave, unseen: Kvm::adopt_vm() looks whether it is
+    /// one, and finds `vcpu_mmap_size`.
     Vm(Fd fd, std::size_t vcpu_mmap_size)
         : VmOps(static_cast<Fd&&>(fd)), vcpu_mmap_size_(vcpu_mmap_size) {}
 
@@ -31,7 +32,7 @@ public:
             return Result<Vcpu>(std::unexpect, op::create_vcpu.name, static_cast<int>(-fd),
                                 static_cast<u32>(id));
         }
-        return Vcpu::adopt(Fd(static_cast<int>(fd)), vcpu_mmap_size_);
+        return Vcpu::map(Fd(static_cast<int>(fd)), vcpu_mmap_size_);
     }
 
     /// Gives the guest `memory` at `address`. The memory is borrowed: it must stay mapped until

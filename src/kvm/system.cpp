@@ -25,6 +25,16 @@ Result<Kvm> Kvm::adopt(Fd fd) {
     return kvm;
 }
 
+Result<Vm> Kvm::adopt_vm(Fd fd) const {
+    // Every VM answers it: yes, or that it has no such device.
+    CreateDevice vfio{DeviceType::vfio, 0, static_cast<u32>(CreateDeviceFlag::test)};
+    const long answer = detail::raw_ioctl(fd, op::create_device.request, &vfio);
+    if (answer < 0 && answer != -ENODEV) {
+        return fail(op::create_device.name, static_cast<int>(-answer));
+    }
+    return vm_of(static_cast<Fd&&>(fd));
+}
+
 Result<bool> detail::has_device_attr(FdRef fd, u32 group, u64 attr) {
     const DeviceAttr argument{0, group, attr, 0};
     const long answer = raw_ioctl(fd, op::has_device_attr.request, &argument);

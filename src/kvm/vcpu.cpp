@@ -5,6 +5,13 @@
 
 namespace kvm {
 
+Result<Vcpu> Vcpu::adopt(Fd fd, std::size_t mmap_size) {
+    if (const auto state = call(fd, op::get_mp_state); !state) {
+        return std::unexpected(state.error());
+    }
+    return map(static_cast<Fd&&>(fd), mmap_size);
+}
+
 Result<Exit> Vcpu::complete_pending_io() & {
     // Any value but 0 makes KVM_RUN return at once. A Kick stores 1: ours is another, to tell a
     // kick that came before or meanwhile, which the next run() is due.

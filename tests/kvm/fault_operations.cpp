@@ -36,7 +36,7 @@ std::vector<Operation> system_operations() {
         KVMXX_OPERATION(w.kvm.create_vm(),
                         {{"KVM_CREATE_VM", {EINTR}}, {"KVM_GET_VCPU_MMAP_SIZE"}}),
         KVMXX_OPERATION(w.kvm.adopt_vm(must(w.vm.fd().duplicate())),
-                        {{"dup"}, {"KVM_GET_VCPU_MMAP_SIZE"}}),
+                        {{"dup"}, {"KVM_CREATE_DEVICE", {ENODEV}}, {"KVM_GET_VCPU_MMAP_SIZE"}}),
         KVMXX_ONE_CALL("KVM_CHECK_EXTENSION", w.kvm.check(cap::irqchip)),
         KVMXX_ONE_CALL("KVM_CHECK_EXTENSION", w.kvm.check(cap::nr_memslots)),
         KVMXX_ONE_CALL("KVM_CHECK_EXTENSION", w.kvm.check(cap::adjust_clock)),
@@ -64,7 +64,7 @@ std::vector<Operation> vcpu_operations() {
         KVMXX_OPERATION(w.vcpu.run(), {{"KVM_RUN", {EINTR, EAGAIN}}}),
         KVMXX_OPERATION(w.vcpu.complete_pending_io(), {{"KVM_RUN", {EINTR, EAGAIN}}}),
         KVMXX_OPERATION(Vcpu::adopt(must(w.vcpu.fd().duplicate()), 3 * 4096),
-                        {{"dup"}, {"mmap(vcpu)"}}),
+                        {{"dup"}, {"KVM_GET_MP_STATE"}, {"mmap(vcpu)"}}),
         {"w.vcpu.create_kick()",
          {},  // calls that Kick needs the real kernel for
          [](World& w) {

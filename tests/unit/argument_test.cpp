@@ -2,29 +2,20 @@
 //
 // What the kernel is really given: the system-call hook answers in its place and looks.
 
+#include "hook.hpp"
 #include "print.hpp"
 
 #include <cerrno>
 #include <cstring>
-#include <functional>
-#include <gtest/gtest.h>
 #include <kvm/kvm.hpp>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <vector>
 
-namespace {
-
-/// Answers ioctl(request, argument) with a value or -errno.
-std::function<long(std::uint32_t request, void* argument)> kernel;
-
-}  // namespace
-
 extern "C" bool kvmxx_syscall_hook(long nr, const long (&args)[6], long& result) {
-    if (nr != kvm::arch::nr_ioctl || !kernel) {
+    if (nr != kvm::arch::nr_ioctl || !kvm::test::kernel) {
         return false;
     }
-    result = kernel(static_cast<std::uint32_t>(args[1]), reinterpret_cast<void*>(args[2]));
+    result =
+        kvm::test::kernel(static_cast<std::uint32_t>(args[1]), reinterpret_cast<void*>(args[2]));
     return true;
 }
 
@@ -221,10 +212,7 @@ TEST_F(Argument, ATokenIsNoneOfAnotherVm) {
 }
 
 /// What is newer than the library: by number, by the same functions, with the same errors.
-class Newer : public Argument {
-protected:
-    static Fd fd() { return Fd(::memfd_create("not kvm", MFD_CLOEXEC)); }
-};
+class Newer : public Argument {};
 
 struct NewArgument {
     u64 words[2];
@@ -238,7 +226,7 @@ TEST_F(Newer, ACapabilityIsAskedForByNumber) {
                : op::get_api_version.request == request ? 12
                                                         : -ENOTTY;
     };
-    const Kvm kvm = Kvm::adopt(fd()).value();
+    const Kvm kvm = Kvm::adopt(memory_file(1)).value();
     EXPECT_EQ(kvm.check_extension(4242), 7);
     EXPECT_EQ(asked, 4242u);
     EXPECT_EQ(vm.check_extension(4243), 7);
@@ -280,9 +268,7 @@ TEST_F(Newer, AnIoctlIsMadeByItsLine) {
 }
 
 TEST_F(Newer, AnExitHasItsReasonAndThePage) {
-    const Fd file = fd();
-    ASSERT_EQ(::ftruncate(file.number(), 3 * 4096), 0);
-    Vcpu vcpu = Vcpu::adopt(file.duplicate().value(), 3 * 4096).value();
+    Vcpu vcpu = vcpu_of(memory_file(3));
     kernel = [&](std::uint32_t, void*) {
         vcpu.raw().exit_reason = 99;
         vcpu.raw().padding[0] = 0x42;
@@ -321,9 +307,7 @@ TEST_F(Newer, FlagsTypesAndAttributesAreNumbersToo) {
 using RunAnswer = Newer;
 
 TEST_F(RunAnswer, ARunThatFailsIsAnExitWhereTheKernelExplainsIt) {
-    const Fd file = fd();
-    ASSERT_EQ(::ftruncate(file.number(), 3 * 4096), 0);
-    Vcpu vcpu = Vcpu::adopt(file.duplicate().value(), 3 * 4096).value();
+    Vcpu vcpu = vcpu_of(memory_file(3));
     const auto reason_of = [&](int error, ExitReason in_page) -> Result<ExitReason> {
         vcpu.raw().exit_reason = static_cast<u32>(in_page);
         kernel = [error](std::uint32_t, void*) { return -error; };

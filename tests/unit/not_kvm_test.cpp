@@ -70,30 +70,14 @@ TEST(NotKvm, EveryVmCallNamesItself) {
     EXPECT_EQ(vm.stats().error().what, std::string("KVM_GET_STATS_FD"));
 }
 
-TEST(NotKvm, AVcpuOfAnotherFileFailsToRunAndUnmapsItself) {
+TEST(NotKvm, AVcpuIsNotAdoptedFromAnotherFileWhichIsClosed) {
     REQUIRE_KERNELS_IOCTLS();
-    auto vcpu = Vcpu::adopt(memory_file(3 * 4096), 3 * 4096);
-    ASSERT_TRUE(vcpu);
-    EXPECT_EQ(vcpu->run().error(), (Error{"KVM_RUN", ENOTTY, 0}));
-    EXPECT_EQ(vcpu->mp_state().error(), (Error{"KVM_GET_MP_STATE", ENOTTY, 0}));
-    EXPECT_EQ(vcpu->reg_list().error().what, std::string("KVM_GET_REG_LIST"));
-
-    Vcpu moved = std::move(*vcpu);
-    EXPECT_EQ(moved.raw().exit_reason, 0u) << "the mapping moved along";
-    auto other = Vcpu::adopt(memory_file(3 * 4096), 3 * 4096);
-    ASSERT_TRUE(other);
-    *other = std::move(moved);
-    EXPECT_EQ(other->raw().exit_reason, 0u);
-}
-
-TEST(NotKvm, AVcpuOfWhatCannotBeMappedIsAnError) {
-    auto event = EventFd::create();
-    ASSERT_TRUE(event);
-    const int number = event->fd().duplicate().value().release();
-    const auto vcpu = Vcpu::adopt(Fd(number), 3 * 4096);
+    Fd file = memory_file(3 * 4096);
+    const int number = file.number();
+    const auto vcpu = Vcpu::adopt(std::move(file), 3 * 4096);
     ASSERT_FALSE(vcpu);
-    EXPECT_EQ(vcpu.error(), (Error{"mmap(vcpu)", ENODEV, 0}));
-    EXPECT_EQ(::fcntl(number, F_GETFD), -1) << "the descriptor was taken over, so it is closed";
+    EXPECT_EQ(vcpu.error(), (Error{"KVM_GET_MP_STATE", ENOTTY, 0}));
+    EXPECT_EQ(::fcntl(number, F_GETFD), -1);
 }
 
 TEST(NotKvm, ACallOnAClosedDescriptorIsEbadf) {
@@ -101,77 +85,6 @@ TEST(NotKvm, ACallOnAClosedDescriptorIsEbadf) {
     const auto version = call(FdRef(-1), op::get_api_version);
     ASSERT_FALSE(version);
     EXPECT_EQ(version.error(), (Error{"KVM_GET_API_VERSION", EBADF, 0}));
-}
-
-/// A coalesced ring over a file: whatever the "kernel" writes into it.
-struct Ring {
-    Ring() : file(memory_file(3 * 4096)) {
-        page = static_cast<std::uint32_t*>(
-            ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file.number(), 2 * 4096));
-        for (std::uint32_t i = 0; i < 170; ++i) {
-            const CoalescedMmio entry{0x1000 + i, 4, 0, {static_cast<u8>(i)}};
-            std::memcpy(page + 2 + std::size_t{i} * 6, &entry, sizeof entry);
-        }
-    }
-    ~Ring() { ::munmap(page, 4096); }
-    void set(std::uint32_t first, std::uint32_t last) const { page[0] = first, page[1] = last; }
-
-    Fd file;
-    std::uint32_t* page;
-};
-
-TEST(CoalescedRing, GivesTheOldestFirstAndWrapsAround) {
-    const Ring ring;
-    auto vcpu = Vcpu::adopt(ring.file.duplicate().value(), 3 * 4096);
-    ASSERT_TRUE(vcpu);
-    auto queue = CoalescedRing::map(*vcpu, 2);
-    ASSERT_TRUE(queue);
-    CoalescedMmio entry;
-    EXPECT_FALSE(queue->pop(entry));
-    ring.set(168, 1);
-    std::vector<std::uint64_t> seen;
-    while (queue->pop(entry)) {
-        seen.push_back(entry.phys_addr);
-    }
-    EXPECT_EQ(seen, (std::vector<std::uint64_t>{0x1000 + 168, 0x1000 + 169, 0x1000}));
-    EXPECT_EQ(ring.page[0], 1u) << "what was taken is free again";
-}
-
-TEST(CoalescedRing, ReadsNothingOutsideItselfWhateverItHolds) {
-    const Ring ring;
-    auto vcpu = Vcpu::adopt(ring.file.duplicate().value(), 3 * 4096);
-    ASSERT_TRUE(vcpu);
-    auto queue = CoalescedRing::map(*vcpu, 2);
-    ASSERT_TRUE(queue);
-    CoalescedMmio entry;
-    for (const std::uint32_t first : {170u, 171u, 4096u, ~0u}) {
-        ring.set(first, 3);
-        EXPECT_FALSE(queue->pop(entry)) << first;
-    }
-}
-
-TEST(CoalescedRing, HasOneOwnerAtATimeWhicheverVcpuItIsMappedThrough) {
-    const Ring ring;
-    auto first = Vcpu::adopt(ring.file.duplicate().value(), 3 * 4096);
-    auto second = Vcpu::adopt(ring.file.duplicate().value(), 3 * 4096);
-    ASSERT_TRUE(first && second);
-    {
-        auto queue = CoalescedRing::map(*first, 2);
-        ASSERT_TRUE(queue);
-        EXPECT_EQ(CoalescedRing::map(*first, 2).error(), (Error{"mmap(coalesced ring)", EBUSY, 0}));
-        EXPECT_EQ(CoalescedRing::map(*second, 2).error().code, EBUSY);
-        auto moved = std::move(*queue);
-        EXPECT_EQ(CoalescedRing::map(*second, 2).error().code, EBUSY) << "it only moved";
-    }
-    EXPECT_TRUE(CoalescedRing::map(*second, 2)) << "the owner is gone";
-}
-
-TEST(CoalescedRing, IsNotMappedFromANonsensicalPage) {
-    auto vcpu = Vcpu::adopt(memory_file(3 * 4096), 3 * 4096);
-    ASSERT_TRUE(vcpu);
-    EXPECT_EQ(CoalescedRing::map(*vcpu, 0).error().code, EINVAL);
-    EXPECT_EQ(CoalescedRing::map(*vcpu, -1).error().code, EINVAL);
-    EXPECT_EQ(CoalescedRing::map(*vcpu, 3).error().code, EINVAL) << "beyond the vCPU's mapping";
 }
 
 }  // namespace

@@ -24,7 +24,8 @@ TAILS = {
 # Methods without a twin, and why.
 LIST = "fills a list on the heap, several system calls"
 EXEMPT = {
-    "Kvm::open": "opens a file: system calls", "Kvm::adopt": "checks the API's version once",
+    "Kvm::open": "opens a file: system calls", "Kvm::adopt": "asks what the descriptor is",
+    "Kvm::adopt_vm": "asks what the descriptor is", "Vcpu::adopt": "asks what the descriptor is",
     "Kvm::supported_cpuid": LIST, "Kvm::emulated_cpuid": LIST, "Kvm::msr_index_list": LIST,
     "Kvm::msr_feature_index_list": LIST, "Kvm::supported_hv_cpuid": LIST, "Vcpu::supported_hv_cpuid": LIST,
     "Vcpu::cpuid2": LIST, "Vcpu::reg_list": LIST, "Vcpu::nested_state": LIST, "Vcpu::xsave2": LIST,

@@ -25,7 +25,6 @@ OURS(kvm_check_extension, (const Kvm& kvm, int cap), kvm.check_extension(cap))
 OURS(kvm_attr, (const Kvm& kvm), kvm.attr(xcomp_guest_supp))
 OURS(kvm_has_attr, (const Kvm& kvm), kvm.has_attr(xcomp_guest_supp))
 OURS(kvm_create_vm, (const Kvm& kvm, VmType type), kvm.create_vm(type))
-OURS(kvm_adopt_vm, (const Kvm& kvm, Fd& fd), kvm.adopt_vm(static_cast<Fd&&>(fd)))
 OURS(kvm_msrs, (const Kvm& kvm, std::span<MsrEntry> entries), kvm.msrs(entries))
 
 // Vm
@@ -98,7 +97,6 @@ VM1(set_tsc_khz, u32)
 
 // Vcpu
 VCPU(run)
-OURS(vcpu_adopt, (Fd & fd, std::size_t size), Vcpu::adopt(static_cast<Fd&&>(fd), size))
 VCPU(mp_state)
 VCPU1(set_mp_state, const MpState&)
 VCPU1(set_signal_mask, u64)

@@ -45,13 +45,6 @@ struct result_vm* twin_kvm_create_vm(struct result_vm* result, const struct obje
     CHECK(result, "KVM_CREATE_VM", fd)
     return made_vm(result, kvm->fd, (int)fd);
 }
-struct result_vm* twin_kvm_adopt_vm(struct result_vm* result, const struct object* kvm,
-                                    int* descriptor) {
-    int fd = *descriptor;
-    *descriptor = -1;
-    return made_vm(result, kvm->fd, fd);
-}
-
 /* Vm */
 ANSWER(vm_check, result_int, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS)
 ANSWER(vm_check_extension, result_int, KVM_CHECK_EXTENSION, cap, int cap)

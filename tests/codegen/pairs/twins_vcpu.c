@@ -21,21 +21,6 @@ struct result_exit* twin_vcpu_run(struct result_exit* result, struct vcpu* vcpu)
     SUCCEED(result, run);
 }
 
-/* Takes over the descriptor, and closes it again if that fails. */
-RESULT(result_vcpu, struct vcpu);
-struct result_vcpu* twin_vcpu_adopt(struct result_vcpu* result, int* descriptor, size_t size) {
-    int fd = *descriptor;
-    *descriptor = -1;
-    long page = inline_syscall6(9, 0, (long)size, 3, 1, fd, 0);
-    if (unlikely(page < 0)) {
-        if (fd >= 0) {
-            inline_syscall3(3, fd, 0, 0);
-        }
-        FAIL(result, "mmap(vcpu)", page);
-    }
-    SUCCEED(result, (struct vcpu){fd, (struct kvm_run*)page, size, 0});
-}
-
 GET(vcpu_mp_state, KVM_GET_MP_STATE, struct kvm_mp_state)
 SET(vcpu_set_mp_state, KVM_SET_MP_STATE)
 struct done* twin_vcpu_set_signal_mask(struct done* result, const struct vcpu* vcpu,
