@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <vmm/machine/fake_machine.hpp>
 #include <vmm/machine_behaviour.hpp>
+#include <vmm/machine_life.hpp>
 
 namespace vmm {
 namespace {
@@ -8,6 +9,7 @@ namespace {
 /// Machines on a scripted hypervisor. At its end every reply was as in the script.
 struct OnFake {
     using Machine = FakeMachine;
+    static constexpr int lives = 1000;
 
     ~OnFake() {
         for (const auto& hypervisor : hypervisors) {
@@ -16,19 +18,32 @@ struct OnFake {
         }
     }
     std::string cannot_run() { return {}; }
-    Result<Machine> create(const MachineConfig& config, const test::Guest& guest,
-                           Console& console) {
+    Result<Machine> create(const MachineConfig& config, const test::Guest& guest, Console& console,
+                           MachineEvents events = {}) {
         auto& hypervisor = hypervisors.emplace_back(std::make_unique<fake::Hypervisor>());
         hypervisor->script(kvm::VcpuId(0), guest.steps);
-        return Machine::create(config, console, hypervisor->system());
+        if (guest.endless) {
+            go_on(*hypervisor, guest);
+        }
+        return Machine::create(config, console, hypervisor->system(), std::move(events));
     }
     std::vector<std::unique_ptr<fake::Hypervisor>> hypervisors;
+
+private:
+    /// Behind the last step comes the first again.
+    static void go_on(fake::Hypervisor& hypervisor, const test::Guest& guest) {
+        hypervisor.script(kvm::VcpuId(0), {fake::Call{[&hypervisor, guest] {
+                              hypervisor.script(kvm::VcpuId(0), guest.steps);
+                              go_on(hypervisor, guest);
+                          }}});
+    }
 };
 
 }  // namespace
 
 namespace test {
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, AnyMachine, OnFake);
-}
+INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachineLife, OnFake);
+}  // namespace test
 
 }  // namespace vmm

@@ -2,6 +2,7 @@
 #include <kvm/kick.hpp>
 #include <support/require.hpp>
 #include <vmm/machine_behaviour.hpp>
+#include <vmm/machine_life.hpp>
 
 namespace vmm {
 namespace {
@@ -9,6 +10,7 @@ namespace {
 /// Machines on the host's KVM.
 struct OnKvm {
     using Machine = vmm::Machine;
+    static constexpr int lives = 200;  // 1000 take half a minute
 
     std::string cannot_run() {
         if (auto kvm = kvm::Kvm::open(); !kvm) {
@@ -17,8 +19,9 @@ struct OnKvm {
         EXPECT_TRUE(kvm::install_kick_handler());
         return {};
     }
-    Result<Machine> create(const MachineConfig& config, const test::Guest&, Console& console) {
-        return Machine::create(config, console);
+    Result<Machine> create(const MachineConfig& config, const test::Guest&, Console& console,
+                           MachineEvents events = {}) {
+        return Machine::create(config, console, std::move(events));
     }
 };
 
@@ -26,7 +29,8 @@ struct OnKvm {
 
 namespace test {
 INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, AnyMachine, OnKvm);
-}
+INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, MachineLife, OnKvm);
+}  // namespace test
 
 namespace {
 

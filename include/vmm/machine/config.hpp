@@ -41,13 +41,15 @@ struct MachineConfig {
     BootConfig boot;                                        ///< what it starts with
     std::uint64_t memory_bytes = std::uint64_t{512} << 20;  ///< a multiple of 4096
     std::uint32_t cpus = 1;
-    std::optional<std::chrono::milliseconds> timeout;  ///< how long it may run
+    std::optional<std::chrono::milliseconds> timeout;  ///< how long it may run, pauses left out
     /// How long a guest may take to switch itself off once Machine::shut_down() asks for it.
     std::chrono::milliseconds grace = std::chrono::seconds(10);
     AcpiHardware acpi = AcpiHardware::reduced;
     PlatformDevices devices;
     std::vector<FwCfgFile> fw_cfg;
     bool test_devices = false;  ///< of kvm-unit-tests: they give a guest powers over its end
+    /// For each vCPU the host's CPUs that its thread may use; none, or no entry, for all.
+    std::vector<std::vector<std::uint32_t>> cpu_affinity;
 };
 
 /// What this host's KVM and memory allow.

@@ -5,6 +5,7 @@
 #include <vmm/hypervisor.hpp>
 #include <vmm/machine/config.hpp>
 #include <vmm/machine/console.hpp>
+#include <vmm/machine/events.hpp>
 
 namespace vmm {
 
@@ -17,35 +18,55 @@ class MachineImpl;
 /// docs/devices.md, and the ACPI tables that tell of them. All CPUs but the first wait for an INIT
 /// and a SIPI, as on a real machine.
 ///
-/// Nothing about it is global: there may be many in one process. Move-only. run() is to be called
-/// once, by one thread; stop() and shut_down() by any. Instantiated for KvmBackend, as Machine.
+/// Nothing about it is global: there may be many in one process. Every function may be called by
+/// any thread. The simple path is create() and run(); the other is start(), then pause(), resume()
+/// and stop() at will, and wait(). However it goes, its end leaves no thread, descriptor or
+/// mapping. Move-only, not while a function runs. Instantiated for KvmBackend, as Machine, and for
+/// fake::Backend, as FakeMachine (vmm/machine/fake_machine.hpp).
 template <Hypervisor Backend>
 class BasicMachine {
 public:
     /// Loads the image and makes the VM of `system`; `console` must outlive it. Errors: one line,
     /// naming the file or the field of the configuration (`memory: ...`, `cpus: ...`).
     static Result<BasicMachine> create(const MachineConfig& config, Console& console,
-                                       typename Backend::System system);
+                                       typename Backend::System system, MachineEvents events = {});
     /// The same with the host's /dev/kvm. Errors: Kvm::open()'s, too.
-    static Result<BasicMachine> create(const MachineConfig& config, Console& console)
+    static Result<BasicMachine> create(const MachineConfig& config, Console& console,
+                                       MachineEvents events = {})
         requires std::same_as<Backend, KvmBackend>;
 
     BasicMachine(BasicMachine&&) noexcept;
     BasicMachine& operator=(BasicMachine&&) noexcept;
+    /// Stops the machine, if it runs, and waits for its threads.
     ~BasicMachine();
 
     /// Runs the guest to its end, in a thread for each CPU, named "vcpu 0" and so on; the calling
     /// thread does the console. kvm::install_kick_handler() must have been called, and the calling
-    /// thread must not block kvm::kick_signal(). Errors: of KVM_RUN, of the console, of threads.
+    /// thread must not block kvm::kick_signal(). Errors: of KVM_RUN, of the console, of threads;
+    /// EBUSY (it has been started).
     Result<End> run();
-    /// Has run() return End{stopped}, now or when it is called. Any thread, any number of times,
-    /// also in a signal handler.
+    /// The same, but returns at once: a thread of its own, "machine", does the console. wait() has
+    /// the end, and its errors. Errors: EBUSY, EAGAIN (no thread).
+    Result<void> start();
+    /// Waits until no vCPU runs any longer: each has left KVM_RUN, its last I/O is complete, and no
+    /// device gets input or time of MachineConfig::timeout. A paused machine stays so. Errors:
+    /// EINVAL (not started, or ended, maybe meanwhile).
+    Result<void> pause();
+    /// Has the vCPUs run on; tells the guest's clock that it was paused, where KVM can
+    /// (cap::kvmclock_ctrl). A running machine runs on. Errors: EINVAL (not started, or ended).
+    Result<void> resume();
+    /// Ends the machine by End{stopped}, now, or as soon as it is started. Async-signal-safe.
     void stop() const noexcept;
     /// Asks the guest to switch itself off: presses the power button, if the guest has said that it
-    /// listens, and stops the machine after MachineConfig::grace; without a listener it stops at
-    /// once. Any thread, any number of times, also in a signal handler.
+    /// listens, and stops the machine after MachineConfig::grace; without a listener, and a paused
+    /// one, it stops at once. Async-signal-safe.
     void shut_down() const noexcept;
-    /// After run().
+    /// Waits for the end and says what it was, each time. Errors: run()'s; EINVAL (not started),
+    /// EDEADLK (called by an event of this machine).
+    Result<End> wait();
+
+    MachineState state() const;
+    /// Once it has ended.
     MachineReport report() const;
 
 private:

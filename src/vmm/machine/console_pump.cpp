@@ -6,8 +6,9 @@
 namespace vmm::detail {
 
 Result<std::unique_ptr<ConsolePump>> ConsolePump::create(Console& console, const Wake& ended) {
-    std::unique_ptr<ConsolePump> pump(
-        new ConsolePump(console, ended, KVM_TRY(Wake::create()), KVM_TRY(Timer::create())));
+    std::unique_ptr<ConsolePump> pump(new ConsolePump(console, ended, KVM_TRY(Wake::create()),
+                                                      KVM_TRY(Wake::create()),
+                                                      KVM_TRY(Timer::create())));
     pump->output_.reserve(output_batch);
     pump->input_open_ = console.input_fd() >= 0;
     return pump;
@@ -15,11 +16,8 @@ Result<std::unique_ptr<ConsolePump>> ConsolePump::create(Console& console, const
 
 void ConsolePump::transmit(std::byte byte) {
     std::unique_lock lock(mutex_);
-    if (output_.size() - written_ >= output_limit) {
-        wait_for_room(lock);
-        if (output_.size() - written_ >= output_limit) {
-            return;  // the machine has ended, and nobody reads
-        }
+    if (full() && waits_ && !wait_for_room(lock)) {
+        return;  // the machine has ended, and nobody reads
     }
     if (error_) {
         return;
@@ -60,27 +58,41 @@ void ConsolePump::flush() {
     }
 }
 
-/// Waits until there is room for a byte, or the machine has ended.
-void ConsolePump::wait_for_room(std::unique_lock<std::mutex>& lock) {
-    while (output_.size() - written_ >= output_limit) {
-        std::array<pollfd, 2> fds{pollfd{ended_.fd(), POLLIN, 0},
+/// Waits until there is room for a byte or need not be; false if the machine has ended.
+bool ConsolePump::wait_for_room(std::unique_lock<std::mutex>& lock) {
+    while (full() && waits_) {
+        std::array<pollfd, 3> fds{pollfd{ended_.fd(), POLLIN, 0}, pollfd{gate_.fd(), POLLIN, 0},
                                   pollfd{console_.output_fd(), POLLOUT, 0}};
         lock.unlock();
         (void)poll(fds.data(), fds.size(), -1);
         lock.lock();
         if (fds[0].revents) {
-            return;
+            return false;
         }
         flush();
     }
+    return true;
 }
 
-std::size_t ConsolePump::wait_for(std::span<pollfd, max_fds> fds) {
+void ConsolePump::never_wait() {
+    const std::lock_guard lock(mutex_);
+    waits_ = false;
+    gate_.set();
+}
+
+void ConsolePump::may_wait() {
+    const std::lock_guard lock(mutex_);
+    waits_ = true;
+    gate_.clear();
+}
+
+std::size_t ConsolePump::wait_for(std::span<pollfd, max_fds> fds, Input input) {
     std::size_t n = 0;
     fds[n++] = {wake_.fd(), POLLIN, 0};
     fds[n++] = {timer_.fd(), POLLIN, 0};
-    const bool full = input_begin_ != input_end_ && console_.overflow() == Console::Overflow::wait;
-    if (input_open_ && !full) {
+    const bool has_input =
+        input_begin_ != input_end_ && console_.overflow() == Console::Overflow::wait;
+    if (input_open_ && !has_input && input == Input::take) {
         fds[n++] = {console_.input_fd(), POLLIN, 0};
     }
     const std::lock_guard lock(mutex_);
@@ -90,7 +102,7 @@ std::size_t ConsolePump::wait_for(std::span<pollfd, max_fds> fds) {
     return n;
 }
 
-Result<Console::Input> ConsolePump::serve(Serial& serial) {
+Result<Console::Input> ConsolePump::serve(Serial* serial) {
     wake_.clear();
     {
         const std::lock_guard lock(mutex_);
@@ -101,7 +113,7 @@ Result<Console::Input> ConsolePump::serve(Serial& serial) {
             return std::unexpected(*error_);
         }
     }
-    return serve_input(serial);
+    return serial ? serve_input(*serial) : Console::Input::more;
 }
 
 Result<Console::Input> ConsolePump::serve_input(Serial& serial) {

@@ -26,19 +26,29 @@ public:
 
     /// What the event loop is to wait for; then it calls serve(). No more than `max_fds`.
     static constexpr std::size_t max_fds = 4;
-    std::size_t wait_for(std::span<pollfd, max_fds> fds);
-    /// Does what can be done now. Errors: the console's.
-    Result<Console::Input> serve(Serial& serial);
+    enum class Input { take, leave };
+    std::size_t wait_for(std::span<pollfd, max_fds> fds, Input input);
+    /// Does what can be done now; input only for a serial port. Errors: the console's.
+    Result<Console::Input> serve(Serial* serial);
+    /// Has the event loop look again at what it is to wait for. Any thread.
+    void wake() const { wake_.set(); }
+
+    /// From now on transmit() takes what it gets, also if the console does not. Any thread.
+    void never_wait();
+    /// It waits again.
+    void may_wait();
     static constexpr std::chrono::milliseconds forever = std::chrono::milliseconds::max();
     /// Writes what is left, waiting for the console for `deadline`, or, if that is forever, until
     /// `hurry` is set. Errors: the console's.
     Result<void> finish(const Wake& hurry, std::chrono::milliseconds deadline);
 
 private:
-    ConsolePump(Console& console, const Wake& ended, Wake wake, Timer timer)
-        : console_(console), ended_(ended), wake_(std::move(wake)), timer_(std::move(timer)) {}
+    ConsolePump(Console& console, const Wake& ended, Wake wake, Wake gate, Timer timer)
+        : console_(console), ended_(ended), wake_(std::move(wake)), gate_(std::move(gate)),
+          timer_(std::move(timer)) {}
     void flush();
-    void wait_for_room(std::unique_lock<std::mutex>& lock);
+    bool full() const { return output_.size() - written_ >= output_limit; }
+    bool wait_for_room(std::unique_lock<std::mutex>& lock);
     Result<Console::Input> serve_input(Serial& serial);
 
     static constexpr std::size_t output_limit = 64 << 10;
@@ -48,6 +58,7 @@ private:
     Console& console_;
     const Wake& ended_;
     Wake wake_;
+    Wake gate_;  // set while transmit() never waits
     Timer timer_;
 
     std::mutex mutex_;  // of what follows
@@ -55,6 +66,7 @@ private:
     std::size_t written_ = 0;  // of output_
     bool blocked_ = false;     // the console took nothing: output_fd() is to be waited for
     bool timer_running_ = false;
+    bool waits_ = true;           // transmit(), for room
     std::optional<Error> error_;  // of the console's output
 
     // The event loop's own.

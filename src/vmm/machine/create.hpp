@@ -24,7 +24,7 @@ Result<std::uint32_t> most_cpus(const System& system) {
 
 template <Hypervisor Backend>
 Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
-    const MachineConfig& config, Console& console, System system) {
+    const MachineConfig& config, Console& console, System system, MachineEvents events) {
     KVM_TRY(check(config));
     const std::uint32_t most = KVM_TRY(most_cpus(system));
     if (config.cpus > most) {
@@ -41,7 +41,7 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     Wakes wakes = KVM_TRY(Wakes::create());
     std::unique_ptr<MachineImpl> impl(
         new MachineImpl(std::move(system), std::move(vm), std::move(memory), std::move(wakes)));
-    impl->timeout_ = config.timeout;
+    impl->configure(config, std::move(events));
     KVM_TRY(impl->add_chips());
     KVM_TRY(impl->add_board(config, console, impl->memory_));
     KVM_TRY(impl->add_cpus(config.cpus, boot));
@@ -62,6 +62,8 @@ Result<void> MachineImpl<Backend>::add_chips() {
     if (exits && *exits) {
         KVM_TRY(vm_.enable(kvm::cap::x86_user_space_msr, kvm::MsrExitReason::unknown));
     }
+    const auto pauses = vm_.check(kvm::cap::kvmclock_ctrl);
+    clock_pauses_ = pauses && *pauses;
     return {};
 }
 
@@ -85,8 +87,10 @@ Result<void> MachineImpl<Backend>::add_cpus(std::uint32_t count, const x86_64::B
 template <Hypervisor Backend>
 Result<BasicMachine<Backend>> BasicMachine<Backend>::create(const MachineConfig& config,
                                                             Console& console,
-                                                            typename Backend::System system) {
-    return BasicMachine(KVM_TRY(Impl::create(config, console, std::move(system))));
+                                                            typename Backend::System system,
+                                                            MachineEvents events) {
+    return BasicMachine(
+        KVM_TRY(Impl::create(config, console, std::move(system), std::move(events))));
 }
 
 template <Hypervisor Backend>
@@ -103,7 +107,32 @@ BasicMachine<Backend>::~BasicMachine() = default;
 
 template <Hypervisor Backend>
 Result<End> BasicMachine<Backend>::run() {
-    return impl_->run(impl_->timeout());
+    return impl_->run();
+}
+
+template <Hypervisor Backend>
+Result<void> BasicMachine<Backend>::start() {
+    return impl_->start();
+}
+
+template <Hypervisor Backend>
+Result<void> BasicMachine<Backend>::pause() {
+    return impl_->pause();
+}
+
+template <Hypervisor Backend>
+Result<void> BasicMachine<Backend>::resume() {
+    return impl_->resume();
+}
+
+template <Hypervisor Backend>
+Result<End> BasicMachine<Backend>::wait() {
+    return impl_->wait();
+}
+
+template <Hypervisor Backend>
+MachineState BasicMachine<Backend>::state() const {
+    return impl_->state();
 }
 
 template <Hypervisor Backend>

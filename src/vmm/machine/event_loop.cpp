@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <kvm/try.hpp>
+#include <pthread.h>
+#include <sched.h>
 #include <system_error>
 #include <vmm/machine/core.hpp>
 
@@ -22,50 +24,46 @@ int milliseconds_until(Clock::time_point time) {
     return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
 }
 
+/// Has this thread run on these of the host's CPUs. 0 or an errno.
+int set_affinity(const std::vector<std::uint32_t>& cpus) {
+    const std::size_t count = *std::max_element(cpus.begin(), cpus.end()) + std::size_t(1);
+    const std::size_t bytes = CPU_ALLOC_SIZE(count);
+    std::vector<unsigned long> words(bytes / sizeof(unsigned long));
+    auto* const set = reinterpret_cast<cpu_set_t*>(words.data());
+    for (const std::uint32_t cpu : cpus) {
+        CPU_SET_S(cpu, bytes, set);
+    }
+    return pthread_setaffinity_np(pthread_self(), bytes, set);
+}
+
 }  // namespace
 
 Result<Wakes> Wakes::create() {
     return Wakes{KVM_TRY(Wake::create()), KVM_TRY(Wake::create()), KVM_TRY(Wake::create())};
 }
 
-void Core::end(End end) { finish_with(std::move(end)); }
-
-void Core::end(Error error) { finish_with(std::unexpected(std::move(error))); }
-
-void Core::finish_with(Result<End> end) {
-    const std::lock_guard lock(mutex_);
-    if (end_) {
-        return;
-    }
-    end_ = std::move(end);
-    ended_.store(true, std::memory_order_release);
-    wakes_.ended.set();
-    kick_all();
-}
-
-Result<End> Core::run(std::optional<std::chrono::milliseconds> timeout) {
-    if (end_) {
-        return fail("Machine::run: the machine has run");
-    }
+/// The machine's life from its start to its end.
+Result<End> Core::live() {
     if (auto started = start_threads(); !started) {
         end(started.error());
     }
-    serve_events(timeout);
+    serve_events();
     threads_.clear();  // waits for them
-    Result<End>& end = *end_;
     const bool hurry =
-        !end || end->reason == EndReason::stopped || end->reason == EndReason::timeout;
+        !*end_ || (*end_)->reason == EndReason::stopped || (*end_)->reason == EndReason::timeout;
     const auto written =
         board_->pump().finish(wakes_.stop, hurry ? last_output : ConsolePump::forever);
-    if (end && !written) {
-        return std::unexpected(written.error());
+    if (*end_ && !written) {
+        const std::lock_guard lock(mutex_);
+        end_ = std::unexpected(written.error());
     }
-    return end;
+    const std::lock_guard lock(event_mutex_);
+    set_state(MachineState::ended);
+    return *end_;
 }
 
 Result<void> Core::add_board(const MachineConfig& config, Console& console,
                              const GuestMemory& memory) {
-    grace_ = config.grace;
     board_ = KVM_TRY(
         Board::create(config, console, {*this, *this, *this, *this, *this, memory, wakes_.ended}));
     return {};
@@ -76,32 +74,27 @@ void Core::power_off() {
     end({asked ? EndReason::shut_down : EndReason::power_off, 0, {}, {}});
 }
 
-/// Presses the power button, if the guest listens.
+/// Presses the power button, if the guest runs and listens.
 void Core::ask_for_power_off() {
     wakes_.shut_down.clear();
-    if (patience_ends_) {
-        return;
+    if (patience_end_ != Clock::time_point::max()) {
+        return;  // it has been asked
     }
+    const std::lock_guard lock(input_mutex_);
     PowerButton* const button = board_->power_button();
-    if (!button || !button->armed()) {
+    if (!go() || !button || !button->armed()) {
         end({EndReason::stopped, 0, {}, {}});
         return;
     }
     asked_.store(true, std::memory_order_relaxed);
-    patience_ends_ = Clock::now() + grace_;
+    patience_end_ = Clock::now() + grace_;
     button->press();
 }
 
 Result<void> Core::start_threads() {
     try {
         for (std::size_t i = 0; i < cpu_count(); ++i) {
-            threads_.emplace_back([this, i] {
-                try {
-                    run_vcpu(i);
-                } catch (const std::exception& error) {  // out of memory
-                    end(Error(fmt::format("vCPU {}: {}", i, error.what())));
-                }
-            });
+            threads_.emplace_back([this, i] { vcpu_thread(i); });
         }
     } catch (const std::system_error& error) {
         return fail_errno("a thread for a vCPU", error.code().value());
@@ -109,40 +102,75 @@ Result<void> Core::start_threads() {
     return {};
 }
 
-void Core::serve_events(std::optional<std::chrono::milliseconds> timeout) {
-    const auto start = Clock::now();
-    const auto deadline = timeout ? start + *timeout : Clock::time_point::max();
-    auto next_look = start + life_interval;
-    while (!ended()) {
+void Core::vcpu_thread(std::size_t index) {
+    try {
+        pthread_setname_np(pthread_self(), fmt::format("vcpu {}", index).c_str());
+        if (index < affinity_.size() && !affinity_[index].empty()) {
+            if (const int error = set_affinity(affinity_[index])) {
+                end(fail_errno(fmt::format("vCPU {}: affinity", index), error).error());
+                return;
+            }
+        }
+        run_vcpu(index);
+    } catch (const std::exception& error) {  // out of memory
+        end(Error(fmt::format("vCPU {}: {}", index, error.what())));
+    }
+}
+
+void Core::serve_events() {
+    auto last = Clock::now();
+    auto deadline = timeout_ ? last + *timeout_ : Clock::time_point::max();
+    auto next_look = last + life_interval;
+    for (;;) {
+        const Order order = order_.load(std::memory_order_acquire);
+        if (order == Order::end) {
+            return;
+        }
+        const bool paused = order == Order::pause;
         std::array<pollfd, 3 + ConsolePump::max_fds> fds;
         fds[0] = {wakes_.ended.fd(), POLLIN, 0};
         fds[1] = {wakes_.stop.fd(), POLLIN, 0};
         fds[2] = {wakes_.shut_down.fd(), POLLIN, 0};
         const std::size_t n =
-            3 + board_->pump().wait_for(std::span(fds).subspan<3, ConsolePump::max_fds>());
-        const auto patience = patience_ends_.value_or(Clock::time_point::max());
+            3 +
+            board_->pump().wait_for(std::span(fds).subspan<3, ConsolePump::max_fds>(),
+                                    paused ? ConsolePump::Input::leave : ConsolePump::Input::take);
+        // A paused machine's time stands still, and resume() wakes the pump.
         const int ready =
-            poll(fds.data(), n, milliseconds_until(std::min({deadline, next_look, patience})));
+            poll(fds.data(), n,
+                 paused ? -1 : milliseconds_until(std::min({deadline, next_look, patience_end_})));
+        const auto now = Clock::now();
+        for (Clock::time_point* time : {&deadline, &patience_end_}) {
+            if (paused && *time != Clock::time_point::max()) {
+                *time += now - last;
+            }
+        }
+        last = now;
         if (ready > 0 && fds[2].revents) {
             ask_for_power_off();
         }
-        if ((ready > 0 && fds[1].revents) || Clock::now() >= patience) {
+        if ((ready > 0 && fds[1].revents) || (!paused && now >= patience_end_)) {
             end({EndReason::stopped, 0, {}, {}});
-        } else if (Clock::now() >= deadline) {
+        } else if (!paused && now >= deadline) {
             end({EndReason::timeout, 0, {}, {}});
-        } else if (Clock::now() >= next_look) {
-            next_look = Clock::now() + life_interval;
+        } else if (!paused && now >= next_look) {
+            next_look = now + life_interval;
             look_for_life();
         }
-        if (ready <= 0) {
-            continue;  // EINTR, or the time has come
+        if (ready > 0) {  // no EINTR, and not only the time has come
+            serve_console();
         }
-        const auto input = board_->pump().serve(board_->serial());
-        if (!input) {
-            end(input.error());
-        } else if (*input == Console::Input::stop) {
-            end({EndReason::stopped, 0, {}, {}});
-        }
+    }
+}
+
+void Core::serve_console() {
+    const std::lock_guard lock(input_mutex_);
+    const bool running = go();
+    const auto input = board_->pump().serve(running ? &board_->serial() : nullptr);
+    if (!input) {
+        end(input.error());
+    } else if (*input == Console::Input::stop) {
+        end({EndReason::stopped, 0, {}, {}});
     }
 }
 

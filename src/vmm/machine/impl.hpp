@@ -17,9 +17,11 @@ public:
     using Kick = typename Backend::Kick;
 
     static Result<std::unique_ptr<MachineImpl>> create(const MachineConfig& config,
-                                                       Console& console, System system);
+                                                       Console& console, System system,
+                                                       MachineEvents events);
 
-    std::optional<std::chrono::milliseconds> timeout() const { return timeout_; }
+    ~MachineImpl() override { dismantle(); }
+
     kvm::Result<void> set_pin(kvm::Gsi gsi, kvm::Level level) override {
         return vm_.irq_line(gsi, level);
     }
@@ -48,13 +50,15 @@ private:
 
     // A vCPU's thread.
     void run_vcpu(std::size_t index) override;
+    Result<void> settle(std::size_t index) override;
+    void tell_of_pause(std::size_t index) override;
     std::string dump_cpu(std::size_t index) override;
     bool is_dead(std::size_t index) override;
 
     System system_;
     Vm vm_;
     GuestMemory memory_;
-    std::optional<std::chrono::milliseconds> timeout_;
+    bool clock_pauses_ = false;  // guests can be told that they did not run
     std::vector<std::unique_ptr<Cpu>> cpus_;
     std::vector<Kick> kicks_;  // with mutex() held
 };

@@ -11,11 +11,11 @@ Result<MachineLimits> MachineLimits::query() {
 
 template <Hypervisor Backend>
 Result<BasicMachine<Backend>> BasicMachine<Backend>::create(const MachineConfig& config,
-                                                            Console& console)
+                                                            Console& console, MachineEvents events)
     requires std::same_as<Backend, KvmBackend>
 {
     KVM_TRY(check(config));  // before anything is opened
-    return create(config, console, KVM_TRY(kvm::Kvm::open()));
+    return create(config, console, KVM_TRY(kvm::Kvm::open()), std::move(events));
 }
 
 template class BasicMachine<KvmBackend>;

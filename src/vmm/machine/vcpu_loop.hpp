@@ -2,7 +2,6 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <pthread.h>
 #include <vmm/machine/dump.hpp>
 #include <vmm/machine/impl.hpp>
 
@@ -11,8 +10,6 @@ namespace vmm::detail {
 template <Hypervisor Backend>
 void MachineImpl<Backend>::run_vcpu(std::size_t index) {
     Cpu& cpu = *cpus_[index];
-    const auto name = fmt::format("vcpu {}", cpu.id);
-    pthread_setname_np(pthread_self(), name.c_str());
     auto kick = cpu.vcpu.create_kick();
     if (!kick) {
         end(Error(kick.error()));
@@ -22,7 +19,7 @@ void MachineImpl<Backend>::run_vcpu(std::size_t index) {
         const std::lock_guard lock(mutex());
         kicks_.push_back(std::move(*kick));
     }
-    while (!ended()) {
+    while (go() || park(cpu)) {
         auto exit = cpu.vcpu.run();
         if (!exit) {
             const Error error(exit.error());
@@ -30,6 +27,28 @@ void MachineImpl<Backend>::run_vcpu(std::size_t index) {
             return;
         }
         handle(cpu, *exit);
+    }
+}
+
+template <Hypervisor Backend>
+Result<void> MachineImpl<Backend>::settle(std::size_t index) {
+    Cpu& cpu = *cpus_[index];
+    for (;;) {
+        auto exit = cpu.vcpu.complete_pending_io();
+        if (!exit) {
+            return std::unexpected(Error(exit.error()));
+        }
+        if (exit->reason() == kvm::ExitReason::intr) {
+            return {};
+        }
+        handle(cpu, *exit);  // the rest of the same instruction
+    }
+}
+
+template <Hypervisor Backend>
+void MachineImpl<Backend>::tell_of_pause(std::size_t index) {
+    if (clock_pauses_) {
+        (void)cpus_[index]->vcpu.kvmclock_ctrl();  // fails if the guest has no such clock
     }
 }
 
