@@ -39,7 +39,7 @@ TEST_F(Bzimage, IsRefusedWhereverItIsTruncated) {
     EXPECT_EQ(refusal(Bytes(whole).resize(0x26b)),
               "truncated: the setup header: 8 bytes from 0x264, but the file has 619");
     for (const std::size_t size : {std::size_t(0x26c), bzimage_code, bzimage_code + 0x200,
-                                   bzimage_code + bzimage_code_size - 1}) {
+                                   bzimage_code + bzimage_code_size - 16}) {
         EXPECT_EQ(refusal(Bytes(whole).resize(size)),
                   "truncated: setup_sects and syssize want 6656 bytes, but the file has " +
                       std::to_string(size))
@@ -97,8 +97,9 @@ TEST_F(Bzimage, OfAnOldProtocolGetsWhatItsMissingFieldsMeant) {
 }
 
 TEST_F(Bzimage, IsNotStartedByWhatItHasNot) {
-    EXPECT_EQ(refusal(bzimage(), {.protocol = BootProtocol::multiboot}),
-              "a Linux bzImage: cannot be started by protocol multiboot: it has none of that");
+    EXPECT_EQ(
+        refusal(bzimage(), {.protocol = BootProtocol::multiboot}),
+        "a Linux bzImage: cannot be started by protocol multiboot: it has no Multiboot header");
     EXPECT_EQ(
         refusal(bzimage(), {.modules = {{"x", ""}}}),
         "module: Linux's boot protocol has none but the initrd (" + directory.path() + "/kernel)");

@@ -38,6 +38,11 @@ enum class ImageKind {
 /// "a Linux bzImage", "an arm64 Linux Image", "compressed data (gzip)", ...
 const char* describe(ImageKind kind);
 
+/// What a file is that begins with `head`, of 0x210 bytes if there are so many.
+ImageKind recognise(std::span<const std::byte> head);
+/// Whether it is compressed data.
+bool is_compressed(ImageKind kind);
+
 /// A file to be loaded into guest memory. It is read, not mapped: a file that shrinks meanwhile is
 /// an Error, not a SIGBUS. Every Error names the file.
 class Image {
@@ -46,10 +51,16 @@ public:
     /// file, or empty).
     static Result<Image> open(std::string path);
 
+    /// A file that is open, and that nobody else changes. `path` is for messages. Errors: see
+    /// read().
+    static Result<Image> adopt(std::string path, kvm::Fd fd, std::uint64_t size);
+
     const std::string& path() const { return path_; }
     /// In bytes, at least 1.
     std::uint64_t size() const { return size_; }
     ImageKind kind() const { return kind_; }
+    /// Borrowed.
+    kvm::FdRef fd() const { return fd_; }
 
     /// Fills `to` from the file's byte `offset` on. Errors: EINVAL (`what`, which the message
     /// names, ends beyond the file), or what read(2) says.

@@ -99,7 +99,8 @@ Result<Range> find_code(const Image& image, const ZeroPage& page) {
     const unsigned sects = page.get<std::uint8_t>(zero_page::setup_sects);
     const std::uint64_t begin = (std::uint64_t(sects ? sects : 4) + 1) * 512;
     const std::uint64_t length = std::uint64_t(page.get<std::uint32_t>(zero_page::syssize)) * 16;
-    if (begin + length > image.size() || begin + entry_64 >= image.size()) {
+    // syssize is rounded up, and not every file is.
+    if (begin + length >= image.size() + 16 || begin + entry_64 >= image.size()) {
         return fail(fmt::format("{}: truncated: setup_sects and syssize want {} bytes, but the "
                                 "file has {}",
                                 image.path(), begin + std::max(length, entry_64 + 1), image.size()),

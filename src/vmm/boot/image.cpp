@@ -55,15 +55,6 @@ constexpr Magic magics[] = {
     {0, "QFI\xfb"sv, ImageKind::qcow2},
 };
 
-ImageKind recognise(std::string_view head) {
-    for (const Magic& magic : magics) {
-        if (head.size() >= magic.offset && head.substr(magic.offset).starts_with(magic.bytes)) {
-            return magic.kind;
-        }
-    }
-    return ImageKind::unknown;
-}
-
 /// pread(2) until `to` is full, the file ends (a short count) or it fails (-errno).
 ssize_t read_fully(int fd, std::span<std::byte> to, std::uint64_t offset) {
     std::size_t done = 0;
@@ -83,6 +74,31 @@ ssize_t read_fully(int fd, std::span<std::byte> to, std::uint64_t offset) {
 }
 
 }  // namespace
+
+ImageKind recognise(std::span<const std::byte> head) {
+    const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+    for (const Magic& magic : magics) {
+        if (text.size() >= magic.offset && text.substr(magic.offset).starts_with(magic.bytes)) {
+            return magic.kind;
+        }
+    }
+    return ImageKind::unknown;
+}
+
+bool is_compressed(ImageKind kind) {
+    switch (kind) {
+        case ImageKind::gzip:
+        case ImageKind::bzip2:
+        case ImageKind::lzma:
+        case ImageKind::xz:
+        case ImageKind::lzop:
+        case ImageKind::lz4:
+        case ImageKind::zstd:
+            return true;
+        default:
+            return false;
+    }
+}
 
 const char* describe(ImageKind kind) {
     switch (kind) {
@@ -145,14 +161,18 @@ Result<Image> Image::open(std::string path) {
     if (status.st_size <= 0) {
         return fail(path + ": the file is empty", EINVAL);
     }
-    Image image(std::move(path), std::move(fd), static_cast<std::uint64_t>(status.st_size));
+    return adopt(std::move(path), std::move(fd), static_cast<std::uint64_t>(status.st_size));
+}
+
+Result<Image> Image::adopt(std::string path, kvm::Fd fd, std::uint64_t size) {
+    Image image(std::move(path), std::move(fd), size);
     std::array<std::byte, 0x210> head;
-    const ssize_t n = read_fully(image.fd_.number(), head, 0);
+    const auto known = std::span(head).first(std::min<std::uint64_t>(head.size(), size));
+    const ssize_t n = read_fully(image.fd_.number(), known, 0);
     if (n < 0) {
         return fail_errno(image.path_, static_cast<int>(-n));
     }
-    image.kind_ =
-        recognise({reinterpret_cast<const char*>(head.data()), static_cast<std::size_t>(n)});
+    image.kind_ = recognise(known.first(static_cast<std::size_t>(n)));
     return image;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <kvm/try.hpp>
 #include <vmm/boot/boot.hpp>
@@ -8,6 +9,7 @@
 
 #include "kernels.hpp"
 #include "linux.hpp"
+#include "unpack.hpp"
 
 namespace vmm {
 
@@ -24,26 +26,6 @@ std::unexpected<Error> not_this_way(const Image& image, Protocol protocol, const
                 ENOEXEC);
 }
 
-Result<x86_64::BootState> load_bzimage(const Target& target, const BootConfig& config,
-                                       const Image& image) {
-    const boot::Bzimage bzimage = KVM_TRY(boot::read_bzimage(image));
-    Protocol protocol = config.protocol;
-    if (protocol == Protocol::automatic) {
-        protocol = bzimage.has_64bit_entry ? Protocol::linux64 : Protocol::linux32;
-    }
-    if (protocol == Protocol::linux64 && !bzimage.has_64bit_entry) {
-        return not_this_way(image, protocol,
-                            "no XLF_KERNEL_64 in xloadflags at 0x236: a 32-bit kernel");
-    }
-    if (protocol != Protocol::linux64 && protocol != Protocol::linux32) {
-        return not_this_way(image, protocol, "it has none of that");
-    }
-    auto kernel = KVM_TRY(boot::load_bzimage(
-        target, image, bzimage,
-        protocol == Protocol::linux64 ? x86_64::CpuMode::long_64 : x86_64::CpuMode::protected_32));
-    return boot::finish_linux(target, config, image, kernel);
-}
-
 /// What an ELF file is for, if nobody says: docs/boot.md has the rule.
 Protocol choose(const boot::Elf& elf, bool has_multiboot_header) {
     if (elf.is_linux) {
@@ -58,8 +40,9 @@ Protocol choose(const boot::Elf& elf, bool has_multiboot_header) {
     return Protocol::linux64;
 }
 
+/// Starts an ELF file, which was in `bzimage` if there is one.
 Result<x86_64::BootState> load_elf(const Target& target, const BootConfig& config,
-                                   const Image& image) {
+                                   const Image& image, const boot::Bzimage* bzimage = nullptr) {
     const boot::Elf elf = KVM_TRY(boot::read_elf(target, image));
     const auto header = KVM_TRY(boot::find_multiboot_header(image));
     const Protocol protocol =
@@ -81,12 +64,60 @@ Result<x86_64::BootState> load_elf(const Target& target, const BootConfig& confi
     if (elf.bits != (protocol == Protocol::linux64 ? 64 : 32)) {
         return not_this_way(image, protocol, "of the other word size");
     }
-    auto kernel = KVM_TRY(boot::load_vmlinux(target, image, elf, nullptr));
+    auto kernel = KVM_TRY(boot::load_vmlinux(target, image, elf, bzimage));
+    return boot::finish_linux(target, config, image, kernel);
+}
+
+/// The ELF file in a bzImage, if it has one that can be unpacked.
+Result<std::optional<Image>> unpack_bzimage(const Target& target, const BootConfig& config,
+                                            const Image& image, const boot::Bzimage& bzimage) {
+    if (bzimage.payload.size() == 0) {
+        return std::optional<Image>();
+    }
+    const auto format = KVM_TRY(boot::packing_of(image, bzimage.payload));
+    if (!boot::can_unpack(format)) {
+        return std::optional<Image>();
+    }
+    auto elf = KVM_TRY(boot::unpacked_image(
+        target, {image, bzimage.payload, format}, std::min(bzimage.init_size, target.memory.size()),
+        "its init_size and the guest's memory allow no more", config.cache));
+    return std::optional<Image>(std::move(elf));
+}
+
+Result<x86_64::BootState> load_bzimage(const Target& target, const BootConfig& config,
+                                       const Image& image) {
+    const boot::Bzimage bzimage = KVM_TRY(boot::read_bzimage(image));
+    BootConfig wanted = config;
+    if (wanted.protocol == Protocol::automatic) {
+        wanted.protocol = bzimage.has_64bit_entry ? Protocol::linux64 : Protocol::linux32;
+    }
+    const Protocol protocol = wanted.protocol;
+    if (protocol == Protocol::linux64 && !bzimage.has_64bit_entry) {
+        return not_this_way(image, protocol,
+                            "no XLF_KERNEL_64 in xloadflags at 0x236: a 32-bit kernel");
+    }
+    if (protocol == Protocol::multiboot) {
+        return not_this_way(image, protocol, "it has no Multiboot header");
+    }
+    if (protocol == Protocol::pvh ||
+        (protocol == Protocol::linux64 && config.unpack == Unpack::host)) {
+        if (auto elf = KVM_TRY(unpack_bzimage(target, config, image, bzimage));
+            elf && elf->kind() == ImageKind::elf64) {
+            return load_elf(target, wanted, *elf, &bzimage);
+        }
+    }
+    if (protocol == Protocol::pvh) {
+        return not_this_way(image, protocol, "no ELF file in it that can be unpacked");
+    }
+    auto kernel = KVM_TRY(boot::load_bzimage(
+        target, image, bzimage,
+        protocol == Protocol::linux64 ? x86_64::CpuMode::long_64 : x86_64::CpuMode::protected_32));
     return boot::finish_linux(target, config, image, kernel);
 }
 
 Result<x86_64::BootState> load_kernel(const Target& target, const BootConfig& config,
-                                      const Image& image) {
+                                      const Image& image, int depth = 0) {
+    constexpr int most_layers = 2;  // a compressed file in a compressed file
     if (!target.memory.contains(kvm::Gpa(0), layout::low_ram_end.value())) {
         return fail(image.path() + ": a kernel needs RAM in the first 640 KiB", ENOMEM);
     }
@@ -98,6 +129,12 @@ Result<x86_64::BootState> load_kernel(const Target& target, const BootConfig& co
             return load_elf(target, config, image);
         default:
             break;
+    }
+    if (is_compressed(image.kind()) && depth < most_layers) {
+        const auto unpacked =
+            KVM_TRY(boot::unpacked_image(target, {image, {0, image.size()}, image.kind()},
+                                         target.memory.size(), "the guest's memory", config.cache));
+        return load_kernel(target, config, unpacked, depth + 1);
     }
     if (const auto header = KVM_TRY(boot::find_multiboot_header(image))) {
         if (config.protocol != Protocol::automatic && config.protocol != Protocol::multiboot) {
