@@ -69,5 +69,11 @@ TEST_F(OwnDebugging, ItsDebugRegistersAreTheGuestsOwnAgainAfterTheVmms) {
     expect_all();
 }
 
+TEST_F(OwnDebugging, ThereAreAsManyBreakpointsAndWatchpointsAsTheGuestIsTold) {
+    const u64 features = guest().get(sys_reg(3, 0, 0, 5, 0));  // ID_AA64DFR0_EL1
+    EXPECT_EQ(must(kvm().check(cap::guest_debug_hw_bps)), int(features >> 12 & 0xf) + 1);
+    EXPECT_EQ(must(kvm().check(cap::guest_debug_hw_wps)), int(features >> 20 & 0xf) + 1);
+}
+
 }  // namespace
 }  // namespace kvm::test
