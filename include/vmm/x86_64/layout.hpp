@@ -28,8 +28,9 @@ inline constexpr Gpa setup_data{0x30000};  // Linux's, below 0x40000
 inline constexpr std::uint64_t setup_data_room = 0x10000;
 inline constexpr Gpa low_ram_end{0x9fc00};  // then the EBDA, video memory, ROMs, the ACPI RSDP
 inline constexpr Gpa acpi{0xe0000};         // the RSDP, where a guest looks for it, and the tables
-inline constexpr std::uint64_t acpi_room = 0x20000;
-inline constexpr Gpa high_ram{0x100000};  // 1 MiB: RAM for kernels
+inline constexpr std::uint64_t acpi_room = 0x1fff0;
+inline constexpr Gpa reset_vector{0xffff0};  // F000:FFF0, where a BIOS begins
+inline constexpr Gpa high_ram{0x100000};     // 1 MiB: RAM for kernels
 
 // Below 4 GiB: no RAM from here on, but room for devices.
 inline constexpr Gpa hole{0xc0000000};

@@ -11,10 +11,26 @@ namespace vmm::detail {
 
 namespace {
 
-/// Whether the guest gets tables: a flat binary may lie where they would.
-bool wants_acpi(const MachineConfig& config) {
-    return config.acpi != AcpiHardware::none && !config.boot.kernel.empty() &&
-           std::holds_alternative<KernelImage>(config.boot.format);
+/// Whether what firmware leaves behind is there: a flat binary may lie in its place.
+bool has_firmware(const MachineConfig& config) {
+    return !config.boot.kernel.empty() && std::holds_alternative<KernelImage>(config.boot.format);
+}
+
+/// For guests that reset the machine by a jump to the BIOS, as Linux does where the hardware is
+/// reduced and there is no EFI: it asks the reset control register, and waits.
+Result<void> write_reset_vector(const GuestMemory& memory) {
+    constexpr std::array<std::uint8_t, 9> code{
+        0xba,
+        x86_64::ports::reset_control & 0xff,
+        x86_64::ports::reset_control >> 8,  // mov dx
+        0xb0,
+        ResetControl::full_reset,  // mov al
+        0xee,                      // out dx, al
+        0xf4,                      // hlt
+        0xeb,
+        0xfd,  // and again
+    };
+    return memory.write(x86_64::layout::reset_vector, std::as_bytes(std::span(code)));
 }
 
 }  // namespace
@@ -31,8 +47,11 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
     if (config.test_devices) {
         KVM_TRY(board->add_test_devices());
     }
-    if (wants_acpi(config)) {
-        KVM_TRY(board->write_acpi_tables(config));
+    if (has_firmware(config)) {
+        KVM_TRY(write_reset_vector(wires.memory));
+        if (config.acpi != AcpiHardware::none) {
+            KVM_TRY(board->write_acpi_tables(config));
+        }
     }
     return board;
 }
@@ -64,6 +83,8 @@ Result<void> Board::write_acpi_tables(const MachineConfig& config) const {
 }
 
 void Board::add_to(MachineReport& report) const {
+    report.port_devices = ports_.usage();
+    report.memory_devices = mmio_.usage();
     report.ports = ports_.unhandled();
     report.addresses = mmio_.unhandled();
     report.msrs = msrs_.list();
