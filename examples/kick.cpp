@@ -2,29 +2,20 @@
 //
 // A time limit for a guest that never exits: another thread stops it.
 
+#include "tour_x86_64.hpp"
+
 #include <chrono>
-#include <cstdio>
-#include <cstring>
-#include <kvm/kvm.hpp>
-#include <kvm/throw.hpp>
 #include <thread>
 
 constexpr unsigned char code[] = {0xeb, 0xfe};  // jmp to itself
 
-alignas(4096) std::byte memory[0x1000];
+alignas(4096) std::byte memory[0x2000];
 
 int limit(const kvm::Kvm& kvm) {
     const kvm::Vm vm = must(kvm.create_vm());
-    must(vm.add_memory(kvm::Slot(0), kvm::Gpa(0x1000), memory));
+    must(vm.add_memory(kvm::Slot(0), kvm::Gpa(0), memory));
     kvm::Vcpu vcpu = must(vm.create_vcpu(kvm::VcpuId(0)));
-    std::memcpy(memory, code, sizeof code);
-
-    kvm::Sregs sregs = must(vcpu.sregs());
-    sregs.cs.base = sregs.cs.selector = 0;
-    must(vcpu.set_sregs(sregs));
-    kvm::Regs regs{};
-    regs.rip = 0x1000, regs.rflags = 2;
-    must(vcpu.set_regs(regs));
+    tour::load(vcpu, memory, code);
 
     must(kvm::install_kick_handler());  // the library takes no signal behind a program's back
     const kvm::Kick kick = must(vcpu.create_kick());
@@ -42,14 +33,4 @@ int limit(const kvm::Kvm& kvm) {
     });
 }
 
-int main() try {
-    const auto kvm = kvm::Kvm::open();
-    if (!kvm) {
-        std::puts(kvm::explain(kvm.error()));
-        return 77;  // CTest takes it as skipped
-    }
-    return limit(*kvm);
-} catch (const kvm::Failure& failure) {
-    std::fprintf(stderr, "%s\n", failure.what());
-    return 1;
-}
+int main() { return tour::run(limit); }

@@ -2,10 +2,7 @@
 //
 // Follows a guest instruction by instruction.
 
-#include <cstdio>
-#include <cstring>
-#include <kvm/kvm.hpp>
-#include <kvm/throw.hpp>
+#include "tour_x86_64.hpp"
 
 constexpr unsigned char code[] = {
     0xb9, 0x03, 0x00,  // mov cx, 3
@@ -14,20 +11,13 @@ constexpr unsigned char code[] = {
     0xf4,              // hlt
 };
 
-alignas(4096) std::byte memory[0x1000];
+alignas(4096) std::byte memory[0x2000];
 
 int follow(const kvm::Kvm& kvm) {
     const kvm::Vm vm = must(kvm.create_vm());
-    must(vm.add_memory(kvm::Slot(0), kvm::Gpa(0x1000), memory));
+    must(vm.add_memory(kvm::Slot(0), kvm::Gpa(0), memory));
     kvm::Vcpu vcpu = must(vm.create_vcpu(kvm::VcpuId(0)));
-    std::memcpy(memory, code, sizeof code);
-
-    kvm::Sregs sregs = must(vcpu.sregs());
-    sregs.cs.base = sregs.cs.selector = 0;
-    must(vcpu.set_sregs(sregs));
-    kvm::Regs regs{};
-    regs.rip = 0x1000, regs.rflags = 2;
-    must(vcpu.set_regs(regs));
+    tour::load(vcpu, memory, code);
     kvm::GuestDebug debug{};
     debug.control = (kvm::GuestDebugFlag::enable | kvm::GuestDebugFlag::singlestep).bits();
     must(vcpu.set_guest_debug(debug));
@@ -47,14 +37,4 @@ int follow(const kvm::Kvm& kvm) {
     return now.rax == 3 + 2 + 1 ? 0 : 1;
 }
 
-int main() try {
-    const auto kvm = kvm::Kvm::open();
-    if (!kvm) {
-        std::puts(kvm::explain(kvm.error()));
-        return 77;  // CTest takes it as skipped
-    }
-    return follow(*kvm);
-} catch (const kvm::Failure& failure) {
-    std::fprintf(stderr, "%s\n", failure.what());
-    return 1;
-}
+int main() { return tour::run(follow); }

@@ -15,7 +15,7 @@ public:
     /// Whether the device has the attribute. KVM_HAS_DEVICE_ATTR. Needs cap::device_ctrl.
     template <class T>
     Result<bool> has_attr(Attr<T> attr) const {
-        return detail::has_device_attr(fd_, attr.group, attr.attr);
+        return detail::has_device_attr(fd_, attr);
     }
     /// The attribute's value. KVM_GET_DEVICE_ATTR. Errors: ENXIO (no such attribute).
     template <class T>

@@ -10,7 +10,8 @@
 namespace kvm {
 
 /// An attribute of a device, vCPU, VM or the system: its address and the type of its value. The
-/// kernel reads or writes exactly a T: name the attribute once, with the right type.
+/// kernel reads or writes exactly a T: name the attribute once, with the right type. Errors are
+/// told by its name.
 template <class T>
 struct Attr {
     u32 group;
@@ -94,19 +95,23 @@ template <class T>
 Result<T> device_attr(FdRef fd, Attr<T> attr) {
     Result<T> value(std::in_place);
     const DeviceAttr argument{0, attr.group, attr.attr, reinterpret_cast<u64>(&*value)};
-    check_filled(value, op::get_device_attr.name,
-                 raw_ioctl(fd, op::get_device_attr.request, &argument));
+    check_filled(value, attr.name, raw_ioctl(fd, op::get_device_attr.request, &argument));
     return value;
 }
 
 template <class T>
 Result<void> set_device_attr(FdRef fd, Attr<T> attr, const T& value) {
-    return call(fd, op::set_device_attr,
-                DeviceAttr{0, attr.group, attr.attr, reinterpret_cast<u64>(&value)});
+    const DeviceAttr argument{0, attr.group, attr.attr, reinterpret_cast<u64>(&value)};
+    return answer<void>(attr.name, raw_ioctl(fd, op::set_device_attr.request, &argument));
 }
 
 /// ENXIO means that the attribute does not exist; every other error is one.
-Result<bool> has_device_attr(FdRef fd, u32 group, u64 attr);
+Result<bool> has_device_attr(FdRef fd, u32 group, u64 attr, const char* name);
+
+template <class T>
+Result<bool> has_device_attr(FdRef fd, Attr<T> attr) {
+    return has_device_attr(fd, attr.group, attr.attr, attr.name);
+}
 
 }  // namespace detail
 

@@ -109,7 +109,7 @@ public:
     /// Whether the vCPU has the attribute. KVM_HAS_DEVICE_ATTR. Needs cap::vcpu_attributes.
     template <class T>
     Result<bool> has_attr(Attr<T> attr) const {
-        return detail::has_device_attr(fd_, attr.group, attr.attr);
+        return detail::has_device_attr(fd_, attr);
     }
     /// The attribute's value. KVM_GET_DEVICE_ATTR. Needs cap::vcpu_attributes. Errors: ENXIO.
     template <class T>

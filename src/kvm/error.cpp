@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <kvm/error.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -103,6 +104,8 @@ constexpr Cause causes[] = {
     {op::x86_64::create_pit2.name, ENOENT, "create_irqchip() must come first"},
     {op::x86_64::get_pit2.name, ENXIO, no_pit},
     {op::x86_64::set_pit2.name, ENXIO, no_pit},
+    {op::x86_64::get_pit.name, ENXIO, no_pit},
+    {op::x86_64::set_pit.name, ENXIO, no_pit},
     {op::x86_64::reinject_control.name, ENXIO, no_pit},
     {op::set_gsi_routing.name, EINVAL,
      "the VM has no interrupt controllers, or there are more entries than cap::irq_routing, or an "
@@ -133,8 +136,6 @@ constexpr Cause causes[] = {
      "the id is beyond cap::max_vcpu_id, or the VM is full (cap::max_vcpus)"},
     {op::create_device.name, ENODEV, "this KVM has no device of that type"},
     {op::create_device.name, EEXIST, "the VM has such a device, and only one may be"},
-    {op::get_device_attr.name, ENXIO, no_attr},
-    {op::set_device_attr.name, ENXIO, no_attr},
     {op::enable_cap.name, EINVAL,
      "this KVM lacks the capability, it belongs to another object, an argument is none of its, or it "
      "must come earlier: most do before the vCPUs"},
@@ -169,7 +170,6 @@ constexpr Cause causes[] = {
     {op::x86_64::interrupt.name, ENXIO,
      "the kernel has the interrupt controllers: use irq_line(), signal_msi() or an irqfd"},
     {op::x86_64::interrupt.name, EEXIST, "an interrupt is pending: wait for exit::IrqWindowOpen"},
-    {op::x86_64::interrupt.name, EINVAL, "vectors are 0 to 255"},
     {op::set_mp_state.name, EINVAL,
      "no state of this architecture; on x86_64 all but runnable want the APIC in the kernel"},
     {op::x86_64::set_vcpu_events.name, EINVAL,
@@ -202,6 +202,23 @@ constexpr Cause causes[] = {
     {"kvm::install_kick_handler", EBUSY, "the program has a handler of its own for this signal"},
 };
 
+/// Operations whose errors always have a number: the first slot, entry or vCPU is 0.
+constexpr const char* numbered[] = {
+    op::set_user_memory_region.name,
+    op::set_user_memory_region2.name,
+    op::get_dirty_log.name,
+    op::clear_dirty_log.name,
+    op::create_vcpu.name,
+    op::x86_64::get_msrs.name,
+    op::x86_64::set_msrs.name,
+};
+
+bool has_number(const Error& error) {
+    return error.detail != 0 || std::ranges::any_of(numbered, [&](const char* name) {
+               return std::strcmp(name, error.what) == 0;
+           });
+}
+
 consteval bool each_is_told_once() {
     for (const Cause& a : causes) {
         for (const Cause& b : causes) {
@@ -225,6 +242,8 @@ const char* explain_any(int code, bool kvm_call) {
             return "this kernel does not have the call";
         case ENOTTY:
             return kvm_call ? "this KVM, or this kind of descriptor, does not know the call" : "";
+        case ENXIO:
+            return kvm_call ? no_attr : "";
         case EIO:
             return kvm_call
                        ? "the VM belongs to another process (was it used after fork?), or KVM gave "
@@ -253,7 +272,7 @@ const char* describe(const Error& error, char* buffer, std::size_t size) {
     const char* text = strerrordesc_np(error.code);
     const char* cause = explain(error);
     char detail[24] = "";
-    if (error.detail != 0) {
+    if (has_number(error)) {
         std::snprintf(detail, sizeof detail, " [%u]", error.detail);
     }
     std::snprintf(buffer, size, "%s%s: %s (%d)%s%s", error.what, detail, text ? text : "error",

@@ -35,11 +35,11 @@ Result<Vm> Kvm::adopt_vm(Fd fd) const {
     return vm_of(static_cast<Fd&&>(fd));
 }
 
-Result<bool> detail::has_device_attr(FdRef fd, u32 group, u64 attr) {
+Result<bool> detail::has_device_attr(FdRef fd, u32 group, u64 attr, const char* name) {
     const DeviceAttr argument{0, group, attr, 0};
     const long answer = raw_ioctl(fd, op::has_device_attr.request, &argument);
     if (answer < 0 && answer != -ENXIO) {
-        return fail(op::has_device_attr.name, static_cast<int>(-answer));
+        return fail(name, static_cast<int>(-answer));
     }
     return answer == 0;
 }

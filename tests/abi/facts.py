@@ -283,6 +283,8 @@ def our_facts(arch, headers):
         for enumerator in enum.enumerators:
             if not enum.scoped:  # system calls: nr_ioctl
                 scope = enum.name.rpartition("::")[0]
+                if scope == "kvm::generic" and arch == "x86_64":
+                    continue
                 yield "__NR_" + enumerator[3:], f"{scope}::{enumerator}"
                 continue
             kernel = kernel_enumerator(enum, enumerator)

@@ -14,6 +14,7 @@ KVM_LAYERS = """
 version error types flags
 throw try
 abi/.* *
+generic_syscall
 ARCH/syscall
 arch
 syscall

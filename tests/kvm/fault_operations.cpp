@@ -54,8 +54,8 @@ std::vector<Operation> system_operations() {
              return error_of(w.kvm.msrs(entries));
          }},
         KVMXX_ONE_CALL("KVM_X86_GET_MCE_CAP_SUPPORTED", w.kvm.mce_cap_supported()),
-        KVMXX_OPERATION(w.kvm.has_attr(some_attr), {{"KVM_HAS_DEVICE_ATTR", {ENXIO}}}),
-        KVMXX_ONE_CALL("KVM_GET_DEVICE_ATTR", w.kvm.attr(some_attr)),
+        KVMXX_OPERATION(w.kvm.has_attr(some_attr), {{"KVM_DEVICE_ATTR", {ENXIO}}}),
+        KVMXX_ONE_CALL("KVM_DEVICE_ATTR", w.kvm.attr(some_attr)),
     };
 }
 
@@ -77,9 +77,9 @@ std::vector<Operation> vcpu_operations() {
         KVMXX_ONE_CALL("KVM_SET_SIGNAL_MASK", w.vcpu.clear_signal_mask()),
         KVMXX_ONE_CALL("KVM_ENABLE_CAP", w.vcpu.enable(cap::hyperv_synic)),
         KVMXX_ONE_CALL("KVM_ENABLE_CAP", w.vcpu.enable_cap(1)),
-        KVMXX_OPERATION(w.vcpu.has_attr(tsc_offset), {{"KVM_HAS_DEVICE_ATTR", {ENXIO}}}),
-        KVMXX_ONE_CALL("KVM_GET_DEVICE_ATTR", w.vcpu.attr(tsc_offset)),
-        KVMXX_ONE_CALL("KVM_SET_DEVICE_ATTR", w.vcpu.set_attr(tsc_offset, 0)),
+        KVMXX_OPERATION(w.vcpu.has_attr(tsc_offset), {{"KVM_VCPU_TSC_OFFSET", {ENXIO}}}),
+        KVMXX_ONE_CALL("KVM_VCPU_TSC_OFFSET", w.vcpu.attr(tsc_offset)),
+        KVMXX_ONE_CALL("KVM_VCPU_TSC_OFFSET", w.vcpu.set_attr(tsc_offset, 0)),
         KVMXX_ONE_CALL("KVM_GET_ONE_REG", w.vcpu.one_reg(RegId<u64>(some_register))),
         KVMXX_ONE_CALL("KVM_SET_ONE_REG", w.vcpu.set_one_reg(RegId<u64>(some_register), 1)),
         KVMXX_ONE_CALL(
@@ -150,9 +150,9 @@ std::vector<Operation> object_operations() {
         KVMXX_ONE_CALL("eventfd", EventFd::create()),
         KVMXX_OPERATION(w.event.write(), {{"eventfd write", {EINTR}}}),
         KVMXX_OPERATION(w.event.read(), {{"eventfd read", {EINTR}}}),
-        KVMXX_OPERATION(w.device.has_attr(vfio::file_add), {{"KVM_HAS_DEVICE_ATTR", {ENXIO}}}),
-        KVMXX_ONE_CALL("KVM_GET_DEVICE_ATTR", w.device.attr(vfio::file_add)),
-        KVMXX_ONE_CALL("KVM_SET_DEVICE_ATTR", w.device.set_attr(vfio::file_add, 1)),
+        KVMXX_OPERATION(w.device.has_attr(vfio::file_add), {{"KVM_DEV_VFIO_FILE_ADD", {ENXIO}}}),
+        KVMXX_ONE_CALL("KVM_DEV_VFIO_FILE_ADD", w.device.attr(vfio::file_add)),
+        KVMXX_ONE_CALL("KVM_DEV_VFIO_FILE_ADD", w.device.set_attr(vfio::file_add, 1)),
         KVMXX_ONE_CALL("mmap(coalesced ring)", CoalescedRing::map(w.vcpu, 2)),
         KVMXX_OPERATION(DirtyRing::map(w.vcpu, 4096),
                         {{"mmap(dirty ring)"},

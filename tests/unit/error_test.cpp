@@ -39,6 +39,9 @@ TEST(Error, IsDescribedByOperationErrnoAndCause) {
               "KVM_CREATE_VM: Device or resource busy (16): another hypervisor has the CPU: stop "
               "VirtualBox or VMware");
     EXPECT_EQ(text({"KVM_SET_MSRS", EFAULT, 7}), "KVM_SET_MSRS [7]: Bad address (14)");
+    EXPECT_EQ(text({"KVM_SET_MSRS", EFAULT, 0}), "KVM_SET_MSRS [0]: Bad address (14)")
+        << "the first entry has a number too";
+    EXPECT_EQ(text({"KVM_RUN", EBADF, 0}), "KVM_RUN: Bad file descriptor (9)");
     EXPECT_EQ(text({"KVM_RUN", 4095, 0}), "KVM_RUN: error (4095)") << "no such errno";
 }
 

@@ -38,8 +38,10 @@ public:
     /// KVM_ARM_VCPU_PMU_V3_INIT. Errors:
     /// ENODEV (no VcpuFeature::pmu_v3), ENXIO (no interrupt), EBUSY.
     Result<void> init_pmu() {
-        return call(fd_, kvm::op::set_device_attr,
-                    kvm::DeviceAttr{0, pmu_v3_init.group, pmu_v3_init.attr, 0});
+        const kvm::DeviceAttr argument{0, pmu_v3_init.group, pmu_v3_init.attr, 0};
+        return kvm::detail::answer<void>(
+            pmu_v3_init.name,
+            kvm::detail::raw_ioctl(fd_, kvm::op::set_device_attr.request, &argument));
     }
 
     /// Pending SErrors. KVM_GET_VCPU_EVENTS. Needs cap::vcpu_events.

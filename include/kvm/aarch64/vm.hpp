@@ -65,7 +65,7 @@ public:
     /// no capability tells. KVM_HAS_DEVICE_ATTR.
     template <class T>
     Result<bool> has_attr(Attr<T> attr) const {
-        const auto has = kvm::detail::has_device_attr(fd_, attr.group, attr.attr);
+        const auto has = kvm::detail::has_device_attr(fd_, attr);
         return !has && has.error().code == EINVAL ? Result<bool>(false) : has;
     }
     /// Changes the attribute. KVM_SET_DEVICE_ATTR. Errors: ENXIO (no such attribute), EINVAL (that,

@@ -1,28 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <kvm/generic_syscall.hpp>
+
 /// System calls of riscv64 Linux, inline: glibc's ioctl() costs more than KVM_RUN's own
 /// instructions.
 namespace kvm::riscv64 {
 
-/// Numbers of asm-generic/unistd.h.
-enum Nr : long {
-    nr_eventfd2 = 19,
-    nr_fcntl = 25,
-    nr_ioctl = 29,
-    nr_openat = 56,
-    nr_close = 57,
-    nr_read = 63,
-    nr_write = 64,
-    nr_pread64 = 67,
-    nr_tgkill = 131,
-    nr_rt_sigprocmask = 135,
-    nr_getpid = 172,
-    nr_gettid = 178,
-    nr_munmap = 215,
-    nr_mmap = 222,
-    nr_mbind = 235,
-};
+using generic::Nr;
+using enum generic::Nr;
 
 /// Up to six arguments; what is left out is 0.
 [[gnu::always_inline]] inline long syscall6(long nr, long a = 0, long b = 0, long c = 0, long d = 0,

@@ -38,7 +38,7 @@ public:
     /// Whether the system has the attribute. KVM_HAS_DEVICE_ATTR. Needs cap::sys_attributes.
     template <class T>
     Result<bool> has_attr(Attr<T> attr) const {
-        return kvm::detail::has_device_attr(fd_, attr.group, attr.attr);
+        return kvm::detail::has_device_attr(fd_, attr);
     }
     /// The attribute's value. KVM_GET_DEVICE_ATTR. Needs cap::sys_attributes. Errors: ENXIO.
     template <class T>

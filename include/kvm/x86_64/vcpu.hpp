@@ -148,8 +148,9 @@ public:
         return translation;
     }
 
-    /// Injects an interrupt by vector, without an irqchip in the kernel. KVM_INTERRUPT.
-    /// Errors: EEXIST (one is pending), ENXIO (there is an irqchip), EINVAL.
+    /// Injects an interrupt by vector, without PICs in the kernel. Without any irqchip it takes the
+    /// place of one that the guest has not taken yet. KVM_INTERRUPT. Errors: EEXIST (with
+    /// cap::split_irqchip: one is pending), ENXIO (there are PICs: create_irqchip()).
     Result<void> interrupt(u8 vector) {
         return call(fd_, op::x86_64::interrupt, Interrupt{vector});
     }
