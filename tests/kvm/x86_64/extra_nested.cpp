@@ -4,6 +4,7 @@
 // that it goes on in another VM.
 
 #include <algorithm>
+#include <cerrno>
 #include <support/guest.hpp>
 
 KVMXX_GUEST(nested)
@@ -29,7 +30,7 @@ constexpr u64 exceptions = vmcb + 0x08, intercepts = vmcb + 0x0c, more_intercept
               dr6 = vmcb + 0x568, rflags = vmcb + 0x570, rip = vmcb + 0x578, rsp = vmcb + 0x5d8,
               pat = vmcb + 0x668;
 }
-constexpr u64 exit_by_exception = 0x40, exit_by_vmmcall = 0x81;
+constexpr u64 exit_by_exception = 0x40, exit_by_shutdown = 0x7f, exit_by_vmmcall = 0x81;
 
 class NestedSvm : public WithKvm {
 protected:
@@ -142,6 +143,43 @@ TEST_F(NestedSvm, AnExceptionThatItsHypervisorLeavesAloneRunsTheInnerGuestsHandl
     EXPECT_EQ(output(guest), "x");
     EXPECT_TRUE(runs_its_own(guest));
     EXPECT_EQ(must(guest.vcpu().sregs()).cr2, 0x1234'5000u);
+}
+
+/// The inner guest has no handlers at all, and an exception at once.
+void prepare_to_fall(Guest& guest) {
+    guest.write<u32>(field::idtr + 4, 0);
+    guest.write<u16>(layout::code + guests::nested_inner(), 0x0b0f);  // ud2
+}
+
+TEST_F(NestedSvm, ATripleFaultOfTheInnerGuestIsItsHypervisorsOrTheEndOfBoth) {
+    Guest told(kvm()), untold(kvm());
+    prepare(told);
+    prepare_to_fall(told);
+    told.write<u32>(field::intercepts, 1u << 31);  // SHUTDOWN
+    EXPECT_EQ(output(told), "r");
+    EXPECT_EQ(told.read<u64>(field::exit_code), exit_by_shutdown);
+    prepare(untold);
+    prepare_to_fall(untold);
+    untold.run_to<exit::Shutdown>();
+}
+
+TEST_F(NestedSvm, AStateThatNoneCanHaveIsRefused) {
+    Guest guest(kvm());
+    prepare(guest);
+    EXPECT_EQ(output(guest), "n");
+    EXPECT_EQ(must(guest.vcpu().complete_pending_io()).reason(), ExitReason::intr);
+    const auto refused = [&](auto change) {
+        NestedStateBlob state = must(guest.vcpu().nested_state());
+        change(state.header());
+        EXPECT_ERRNO(guest.vcpu().set_nested_state(state), EINVAL);
+    };
+    refused([](NestedState& state) { state.format = NestedStateFormat::vmx; });
+    refused([](NestedState& state) { state.flags |= 0x8000; });
+    refused([](NestedState& state) { state.hdr.svm.vmcb_pa += 1; });
+    const NestedStateBlob good = must(guest.vcpu().nested_state());
+    EXPECT_OK(guest.vcpu().set_nested_state(good));
+    Guest plain(kvm());
+    EXPECT_ERRNO(plain.vcpu().set_nested_state(good), EINVAL) << "its EFER has no SVME";
 }
 
 /// The state of a vCPU that is a hypervisor, to another VM.
