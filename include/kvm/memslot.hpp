@@ -104,8 +104,8 @@ public:
 
 private:
     struct Block;
-    int take_more(u32 slot);
-    void drop_more(u32 slot);
+    [[gnu::cold, gnu::noinline]] int take_more(u32 slot);
+    [[gnu::cold, gnu::noinline]] void drop_more(u32 slot);
     Block* find(u32 first) const;
     void free_more();
 

@@ -86,9 +86,10 @@ constexpr u64 cap_arg(T value) {
 }
 
 template <class... Args>
-[[gnu::always_inline]] inline Result<void> enable_cap(FdRef fd, int cap, Args... args) {
+[[gnu::always_inline]] inline Result<void> enable_cap(const Fd& fd, int cap, Args... args) {
     static_assert(sizeof...(Args) <= 4);
-    return call(fd, op::enable_cap, EnableCap{static_cast<u32>(cap), 0, {cap_arg(args)...}, {}});
+    const EnableCap argument{static_cast<u32>(cap), 0, {cap_arg(args)...}, {}};
+    return call(fd, op::enable_cap, argument);
 }
 
 template <class T>

@@ -113,8 +113,8 @@ public:
     /// KVM_SET_MEMORY_ATTRIBUTES. Needs cap::memory_attributes. Since 6.8. Errors: EINVAL.
     Result<void> set_memory_attributes(Gpa address, u64 size,
                                        Flags<MemoryAttribute> attributes) const {
-        return call(fd_, op::set_memory_attributes,
-                    MemoryAttributes{address.value(), size, attributes.bits(), 0});
+        const MemoryAttributes range{address.value(), size, attributes.bits(), 0};
+        return call(fd_, op::set_memory_attributes, range);
     }
 
     /// The VM's statistics. KVM_GET_STATS_FD. Needs cap::binary_stats_fd. Since 5.14.
