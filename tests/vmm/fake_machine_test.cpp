@@ -2,6 +2,7 @@
 #include <vmm/machine/fake_machine.hpp>
 #include <vmm/machine_behaviour.hpp>
 #include <vmm/machine_life.hpp>
+#include <vmm/machine_power.hpp>
 
 namespace vmm {
 namespace {
@@ -44,6 +45,7 @@ private:
 namespace test {
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, AnyMachine, OnFake);
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachineLife, OnFake);
+INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachinePower, OnFake);
 }  // namespace test
 
 }  // namespace vmm

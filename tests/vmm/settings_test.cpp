@@ -97,6 +97,11 @@ TEST(Settings, OfAnyMachineAreWrittenToAFileThatMakesTheSameMachine) {
     config.memory_bytes = std::uint64_t(3) << 30;
     config.cpus = 7;
     config.timeout = std::chrono::milliseconds(1500);
+    config.grace = std::chrono::milliseconds(2500);
+    config.acpi = AcpiHardware::fixed;
+    config.devices.rtc = config.devices.pvpanic = false;
+    config.fw_cfg = {{"opt/a", "/tmp/a=b"}, {"opt/b", "b"}};
+    config.test_devices = true;
     const ConfigFile file(config_file(config));
     MachineConfig again;
     const auto done = read_config_file(again, file.path());
@@ -107,6 +112,26 @@ TEST(Settings, OfAnyMachineAreWrittenToAFileThatMakesTheSameMachine) {
     EXPECT_EQ(again.memory_bytes, config.memory_bytes);
     EXPECT_EQ(again.cpus, 7u);
     EXPECT_EQ(again.timeout, config.timeout);
+    EXPECT_EQ(again.grace, config.grace);
+    EXPECT_EQ(again.acpi, config.acpi);
+    EXPECT_FALSE(again.devices.rtc || again.devices.pvpanic);
+    EXPECT_TRUE(again.devices.i8042 && again.devices.fw_cfg && again.devices.debug_console);
+    EXPECT_EQ(again.fw_cfg, config.fw_cfg);
+    EXPECT_TRUE(again.test_devices);
+}
+
+TEST(Settings, OfDevicesAreNames) {
+    EXPECT_EQ(refusal("acpi", "no"), "'no' is not reduced, fixed or none");
+    EXPECT_EQ(refusal("without", "serial"),
+              "'serial' is not one of i8042, rtc, debug-console, pvpanic and fw-cfg");
+    for (const char* text : {"", "name", "=file", "name="}) {
+        EXPECT_EQ(refusal("fw-cfg", text), "'" + std::string(text) + "' is not NAME=FILE");
+    }
+    MachineConfig config;
+    config.fw_cfg = {{"a", "b"}};
+    EXPECT_TRUE(check(config));
+    config.devices.fw_cfg = false;
+    EXPECT_FALSE(check(config));
 }
 
 TEST(Settings, OfFlatBinariesAreTheAddressesTheyWereGiven) {

@@ -100,6 +100,85 @@ Result<void> set_timeout(MachineConfig& config, const std::string& text) {
     return {};
 }
 
+Result<void> set_grace(MachineConfig& config, const std::string& text) {
+    config.grace = KVM_TRY(parse_seconds(text));
+    return {};
+}
+
+std::string seconds_text(std::chrono::milliseconds time) {
+    return fmt::format("{}", double(time.count()) / 1000);
+}
+
+constexpr std::array<std::pair<std::string_view, AcpiHardware>, 3> acpi_names{{
+    {"reduced", AcpiHardware::reduced},
+    {"fixed", AcpiHardware::fixed},
+    {"none", AcpiHardware::none},
+}};
+
+Result<void> set_acpi(MachineConfig& config, const std::string& text) {
+    const auto found = std::ranges::find(acpi_names, text, [](const auto& e) { return e.first; });
+    if (found == acpi_names.end()) {
+        return refuse(text, "reduced, fixed or none");
+    }
+    config.acpi = found->second;
+    return {};
+}
+
+Values get_acpi(const MachineConfig& config) {
+    const auto found =
+        std::ranges::find(acpi_names, config.acpi, [](const auto& e) { return e.second; });
+    return {std::string(found->first)};
+}
+
+constexpr std::array<std::pair<std::string_view, bool PlatformDevices::*>, 5> device_names{{
+    {"i8042", &PlatformDevices::i8042},
+    {"rtc", &PlatformDevices::rtc},
+    {"debug-console", &PlatformDevices::debug_console},
+    {"pvpanic", &PlatformDevices::pvpanic},
+    {"fw-cfg", &PlatformDevices::fw_cfg},
+}};
+
+Result<void> set_without(MachineConfig& config, const std::string& text) {
+    const auto found = std::ranges::find(device_names, text, [](const auto& e) { return e.first; });
+    if (found == device_names.end()) {
+        return refuse(text, "one of i8042, rtc, debug-console, pvpanic and fw-cfg");
+    }
+    config.devices.*found->second = false;
+    return {};
+}
+
+Values get_without(const MachineConfig& config) {
+    Values names;
+    for (const auto& [name, device] : device_names) {
+        if (!(config.devices.*device)) {
+            names.emplace_back(name);
+        }
+    }
+    return names;
+}
+
+Result<void> add_fw_cfg(MachineConfig& config, const std::string& text) {
+    const std::size_t equals = text.find('=');
+    if (equals == text.npos || equals == 0 || equals + 1 == text.size()) {
+        return refuse(text, "NAME=FILE");
+    }
+    config.fw_cfg.push_back({text.substr(0, equals), text.substr(equals + 1)});
+    return {};
+}
+
+Values get_fw_cfg(const MachineConfig& config) {
+    Values files;
+    for (const FwCfgFile& file : config.fw_cfg) {
+        files.push_back(file.name + "=" + file.path);
+    }
+    return files;
+}
+
+Result<void> set_test_devices(MachineConfig& config, const std::string& text) {
+    config.test_devices = text == "true";
+    return {};
+}
+
 Result<void> set_flat16(MachineConfig& config, const std::string& text) {
     const auto address =
         KVM_TRY(parse_number(text, 0xfffff, "an address below 1 MiB, such as 0x7c00"));
@@ -143,7 +222,8 @@ constexpr std::array table{
             },
             [](const MachineConfig& c) { return optional(c.boot.initrd); }},
     Setting{
-        "cmdline", SettingKind::text, "TEXT", "The kernel's command line; without: console=ttyS0 reboot=k panic=-1", "",
+        "cmdline", SettingKind::text, "TEXT",
+        "The kernel's command line; without: console=ttyS0 reboot=k panic=-1", "",
         [](MachineConfig& c, const std::string& text) {
             c.boot.cmdline = text;
             return Result<void>();
@@ -162,9 +242,20 @@ constexpr std::array table{
     Setting{"timeout", SettingKind::text, "SECONDS", "Stop the machine after so many seconds", "",
             set_timeout,
             [](const MachineConfig& c) {
-                return c.timeout ? Values{fmt::format("{}", double(c.timeout->count()) / 1000)}
-                                 : Values{};
+                return c.timeout ? Values{seconds_text(*c.timeout)} : Values{};
             }},
+    Setting{"grace", SettingKind::text, "SECONDS",
+            "How long a guest may take to switch itself off when a signal asks it to", "",
+            set_grace, [](const MachineConfig& c) { return Values{seconds_text(c.grace)}; }},
+    Setting{"acpi", SettingKind::text, "KIND",
+            "ACPI tables: reduced hardware, fixed hardware, or none", "", set_acpi, get_acpi},
+    Setting{"without", list, "DEVICE", "Leave out i8042, rtc, debug-console, pvpanic or fw-cfg", "",
+            set_without, get_without},
+    Setting{"fw-cfg", list, "NAME=FILE", "A file for the guest, by fw_cfg", "", add_fw_cfg,
+            get_fw_cfg},
+    Setting{"test-devices", flag, "", "Add the test devices of kvm-unit-tests", "",
+            set_test_devices,
+            [](const MachineConfig& c) { return Values{c.test_devices ? "true" : "false"}; }},
 };
 
 }  // namespace
@@ -188,6 +279,9 @@ Result<void> check(const MachineConfig& config) {
             fmt::format("memory: {} are more than the host has, {}",
                         describe_size(config.memory_bytes), describe_size(host_memory_size())),
             ENOMEM);
+    }
+    if (!config.fw_cfg.empty() && !config.devices.fw_cfg) {
+        return fail("fw-cfg: does not go with --without fw-cfg", EINVAL);
     }
     if (config.cpus == 0) {
         return fail("cpus: a machine needs one", EINVAL);
