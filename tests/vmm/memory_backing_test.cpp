@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include "memory_fixture.hpp"
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 namespace vmm::test {
@@ -135,24 +136,29 @@ TEST(MemoryBacking, HugePagesWantWholePages) {
                     "of 2 MiB or of 1 GiB"));
 }
 
-/// Reserves huge pages of 2 MiB while a test runs; skips where that needs another user.
+/// Reserves huge pages of 2 MiB while a test runs; skips where that needs another user. One test
+/// of all that run at once does so at a time.
 class HugePages : public testing::Test {
 protected:
     void SetUp() override {
-        std::ifstream(pool) >> before_;
-        if (!(std::ofstream(pool) << before_ + 8 << std::flush)) {
-            GTEST_SKIP() << "only root reserves huge pages";
+        if (!lock_.valid() || ::flock(lock_.number(), LOCK_EX) != 0) {
+            GTEST_SKIP() << "this kernel has no huge pages of 2 MiB";
         }
+        std::ifstream(pool_) >> before_;
+        const unsigned wanted = before_ + 8;
         unsigned after = 0;
-        std::ifstream(pool) >> after;
-        if (after < before_ + 8) {
-            GTEST_SKIP() << "no 8 huge pages are to be had";
+        if (std::ofstream(pool_) << wanted << std::flush) {
+            std::ifstream(pool_) >> after;
+        }
+        if (after < wanted) {
+            GTEST_SKIP() << "needs 8 huge pages of 2 MiB, which this user cannot reserve here";
         }
     }
-    void TearDown() override { std::ofstream(pool) << before_ << std::flush; }
+    void TearDown() override { std::ofstream(pool_) << before_ << std::flush; }
 
 private:
-    const char* pool = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+    const char* pool_ = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+    kvm::Fd lock_{::open(pool_, O_RDONLY | O_CLOEXEC)};
     unsigned before_ = 0;
 };
 
