@@ -107,6 +107,15 @@ struct KvmBackend {
     using Kick = kvm::Kick;
     static Result<void> attach(GuestMemory& memory, const Vm& vm) { return memory.attach(vm); }
     static constexpr bool executes_code = true;
+    /// What kvm::Stats::open() reads, of a Vm or Vcpu. KVM_GET_STATS_FD.
+    template <class Object>
+    static kvm::Result<kvm::Fd> statistics(const Object& object) {
+        const auto fd = kvm::call(object.fd(), kvm::op::get_stats_fd);
+        if (!fd) {
+            return std::unexpected(fd.error());
+        }
+        return kvm::Fd(*fd);
+    }
 };
 static_assert(Hypervisor<KvmBackend>);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <thread>
@@ -88,6 +89,43 @@ TYPED_TEST_P(AnyMachine, AnswersReadsOfNothingWithOnesAndCountsThem) {
     EXPECT_EQ(m.report().addresses, (std::vector<Unhandled>{{0xc0000000, 1, 1}}));
 }
 
+TYPED_TEST_P(AnyMachine, CountsItsExitsByReasonByCpuAndByDevice) {
+    auto m = this->machine(print_and_reset);
+    EXPECT_EQ(m.report().uptime.count(), 0) << "not started";
+    EXPECT_EQ(must(m.run()).reason, EndReason::reset);
+    const MachineReport report = m.report();
+    EXPECT_EQ(report.exits, (ExitCounts{{"IO", 3}}));
+    EXPECT_EQ(report.cpu_exits, (std::vector<ExitCounts>{{{"IO", 3}}}));
+    const auto used = [&](std::uint64_t base) {
+        const auto found = std::ranges::find(report.port_devices, base, &BusUsage::base);
+        return found == report.port_devices.end() ? BusUsage{} : *found;
+    };
+    EXPECT_EQ(used(0x3f8), (BusUsage{"serial", 0x3f8, 0, 2}));
+    EXPECT_EQ(used(0x60), (BusUsage{"i8042", 0x60, 0, 1}));
+    EXPECT_EQ(used(0x70).reads + used(0x70).writes, 0u);
+    EXPECT_EQ(report.memory_bytes, this->config(print_and_reset).memory_bytes);
+    EXPECT_GT(report.resident_bytes, 0u) << "the image at least";
+    EXPECT_LE(report.resident_bytes, report.memory_bytes);
+}
+
+TYPED_TEST_P(AnyMachine, ReportsWhileItRuns) {
+    auto m = this->machine(flood);
+    this->console.text.clear();
+    ASSERT_TRUE(m.start());
+    ExitCounts before = m.report().exits;
+    for (int i = 0; i < 1000 && (before.empty() || m.report().exits == before); ++i) {
+        before = m.report().exits;
+        std::this_thread::sleep_for(1ms);
+    }
+    const MachineReport report = m.report();
+    ASSERT_FALSE(report.exits.empty());
+    EXPECT_EQ(report.exits[0].first, "IO");
+    EXPECT_GT(report.exits[0].second, before.empty() ? 0 : before[0].second);
+    EXPECT_GT(report.uptime.count(), 0);
+    m.stop();
+    EXPECT_EQ(must(m.wait()).reason, EndReason::stopped);
+}
+
 TYPED_TEST_P(AnyMachine, RefusesNumbersThatAreNone) {
     const auto refused = [&](const MachineConfig& c) {
         return message(this->maker.create(c, halt, this->console));
@@ -147,7 +185,9 @@ REGISTER_TYPED_TEST_SUITE_P(AnyMachine, PrintsAndEndsByTheKeyboardControllersRes
                             StopsFromAnotherThreadAndBeforeItRuns, RunsOnce,
                             EndsWithTheConsolesError, TakesStringsOfBytesOneByOne,
                             AnswersWideAccessesThatReachBeyondADevice,
-                            AnswersReadsOfNothingWithOnesAndCountsThem, RefusesNumbersThatAreNone,
-                            LeavesNoDescriptorsThreadsOrMappingsBehind, RunsManyAtOnceInOneProcess);
+                            AnswersReadsOfNothingWithOnesAndCountsThem,
+                            CountsItsExitsByReasonByCpuAndByDevice, ReportsWhileItRuns,
+                            RefusesNumbersThatAreNone, LeavesNoDescriptorsThreadsOrMappingsBehind,
+                            RunsManyAtOnceInOneProcess);
 
 }  // namespace vmm::test

@@ -5,10 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 #include <vmm/boot/boot.hpp>
-#include <vmm/device/bus.hpp>
 
 namespace vmm {
 
@@ -84,16 +82,6 @@ struct End {
     std::string cause;             ///< internal_error: what KVM says, one line
     std::string dump;              ///< triple_fault, internal_error: the CPU's registers, lines
     std::uint32_t exit_value = 0;  ///< test_exit: what the guest wrote
-};
-
-/// What happened meanwhile, for people.
-struct MachineReport {
-    /// How often each reason ended KVM_RUN, by the kernel's name, the most frequent first.
-    std::vector<std::pair<std::string, std::uint64_t>> exits;
-    std::vector<Unhandled> ports;      ///< port accesses that no device answered
-    std::vector<Unhandled> addresses;  ///< memory accesses that no device answered
-    std::vector<Unhandled> msrs;       ///< MSRs that KVM does not know: the guest got a #GP
-    std::vector<std::string> notes;    ///< what else went wrong and did not end the machine
 };
 
 }  // namespace vmm

@@ -6,6 +6,7 @@
 #include <vmm/machine/config.hpp>
 #include <vmm/machine/console.hpp>
 #include <vmm/machine/events.hpp>
+#include <vmm/machine/report.hpp>
 
 namespace vmm {
 
@@ -66,7 +67,7 @@ public:
     Result<End> wait();
 
     MachineState state() const;
-    /// Once it has ended.
+    /// How it is doing, or did. A snapshot: the guest goes on meanwhile.
     MachineReport report() const;
 
 private:

@@ -12,6 +12,7 @@
 #include <vmm/device/serial.hpp>
 #include <vmm/machine/config.hpp>
 #include <vmm/machine/console_pump.hpp>
+#include <vmm/machine/report.hpp>
 
 namespace vmm::detail {
 

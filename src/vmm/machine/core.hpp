@@ -13,12 +13,13 @@
 
 namespace vmm::detail {
 
-/// What is known of a vCPU beside itself. While its thread runs, its own but for the atomics.
+/// What is known of a vCPU beside itself.
 struct CpuBase {
     explicit CpuBase(std::uint32_t number) : id(number) {}
 
     std::uint32_t id;
-    std::array<std::uint64_t, kvm::exit_reason_count + 1> exits{};  // the last: newer reasons
+    /// By reason, the last for newer ones. Its thread alone writes.
+    std::array<std::atomic<std::uint64_t>, kvm::exit_reason_count + 1> exits{};
     /// The last round of Core::look_for_life() in which it could never run again.
     std::atomic<std::uint64_t> dead_in_round = 0;
 };
@@ -100,6 +101,9 @@ protected:
     /// Tells it that it did not run for a while.
     virtual void tell_of_pause(std::size_t index) = 0;
     virtual std::string dump_cpu(std::size_t index) = 0;
+    // Any thread.
+    virtual const GuestMemory& memory() const = 0;
+    virtual std::vector<KvmStatistic> kvm_statistics() const = 0;
     /// Whether the vCPU can never run again of itself.
     virtual bool is_dead(std::size_t index) = 0;
 
@@ -131,7 +135,8 @@ private:
     // When the guest ought to have switched itself off. The event loop's own.
     std::chrono::steady_clock::time_point patience_end_ =
         std::chrono::steady_clock::time_point::max();
-    std::atomic<bool> asked_ = false;         // to switch itself off
+    std::atomic<bool> asked_ = false;  // to switch itself off
+    std::atomic<std::chrono::steady_clock::time_point> started_{};
     std::atomic<bool> crash_loaded_ = false;  // the guest's kernel panicked, and it goes on
 
     std::atomic<std::uint64_t> round_ = 0;  // of look_for_life()

@@ -62,6 +62,7 @@ Result<void> MachineImpl<Backend>::add_chips() {
     if (exits && *exits) {
         KVM_TRY(vm_.enable(kvm::cap::x86_user_space_msr, kvm::MsrExitReason::unknown));
     }
+    keep_statistics(vm_);
     const auto pauses = vm_.check(kvm::cap::kvmclock_ctrl);
     clock_pauses_ = pauses && *pauses;
     return {};
@@ -77,6 +78,7 @@ Result<void> MachineImpl<Backend>::add_cpus(std::uint32_t count, const x86_64::B
         if (i == 0) {
             KVM_TRY(x86_64::apply(vcpu, boot));
         }
+        keep_statistics(vcpu);  // which is not to be had while it runs
         cpus_.push_back(std::make_unique<Cpu>(i, std::move(vcpu)));
     }
     return {};

@@ -34,7 +34,8 @@ std::string hex(std::span<const std::uint8_t> bytes) {
 void Core::handle(CpuBase& cpu, const kvm::Exit& exit) {
     namespace e = kvm::exit;
     const auto reason = static_cast<std::uint32_t>(exit.reason());
-    ++cpu.exits[std::min(reason, kvm::exit_reason_count)];
+    auto& count = cpu.exits[std::min(reason, kvm::exit_reason_count)];
+    count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     exit.visit(kvm::handlers{
         [&](const e::IoOut& io) {
             for (std::size_t i = 0; i < io.data.size(); i += io.size) {

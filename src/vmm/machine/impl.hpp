@@ -3,6 +3,7 @@
 
 #include <vmm/machine/core.hpp>
 #include <vmm/machine/machine.hpp>
+#include <vmm/machine/statistics.hpp>
 #include <vmm/memory/guest_memory.hpp>
 
 namespace vmm::detail {
@@ -40,6 +41,20 @@ private:
     Result<void> add_chips();
     Result<void> add_cpus(std::uint32_t count, const x86_64::BootState& boot);
 
+    /// Keeps a descriptor of its statistics, where KVM has them.
+    template <class Object>
+    void keep_statistics(const Object& object) {
+        if constexpr (requires { Backend::statistics(object); }) {
+            if (auto fd = Backend::statistics(object)) {
+                statistics_.push_back(std::move(*fd));
+            }
+        }
+    }
+
+    const GuestMemory& memory() const override { return memory_; }
+    std::vector<KvmStatistic> kvm_statistics() const override {
+        return sum_statistics(statistics_);
+    }
     std::size_t cpu_count() const override { return cpus_.size(); }
     CpuBase& cpu(std::size_t index) override { return *cpus_[index]; }
     void kick_all() override {
@@ -61,6 +76,7 @@ private:
     bool clock_pauses_ = false;  // guests can be told that they did not run
     std::vector<std::unique_ptr<Cpu>> cpus_;
     std::vector<Kick> kicks_;  // with mutex() held
+    std::vector<kvm::Fd> statistics_;
 };
 
 }  // namespace vmm::detail

@@ -86,6 +86,7 @@ Result<void> Core::leave_created(const char* call) {
                                 now == MachineState::ended ? "has run" : "runs already"),
                     EBUSY);
     }
+    started_ = std::chrono::steady_clock::now();
     set_state(MachineState::running);
     return {};
 }

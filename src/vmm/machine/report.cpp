@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <algorithm>
+#include <sys/mman.h>
 #include <tuple>
 #include <vmm/machine/core.hpp>
+#include <vmm/memory/guest_memory.hpp>
 
 namespace vmm {
 
@@ -33,23 +35,64 @@ const char* describe(EndReason reason) {
 
 namespace detail {
 
-MachineReport Core::report() const {
-    MachineReport report;
-    for (std::uint32_t reason = 0; reason <= kvm::exit_reason_count; ++reason) {
-        std::uint64_t count = 0;
-        for (std::size_t i = 0; i < cpu_count(); ++i) {
-            count += cpu(i).exits[reason];
-        }
-        if (count) {
-            const bool named = reason < kvm::exit_reason_count;
-            report.exits.emplace_back(named ? kvm::name(kvm::ExitReason(reason)) : "newer ones",
-                                      count);
-        }
-    }
-    std::sort(report.exits.begin(), report.exits.end(), [](const auto& a, const auto& b) {
+namespace {
+
+void sort(ExitCounts& counts) {
+    std::ranges::sort(counts, [](const auto& a, const auto& b) {
         return std::tie(b.second, a.first) < std::tie(a.second, b.first);
     });
+}
+
+/// How much of the guest's RAM the host has memory for.
+std::uint64_t resident_bytes(const GuestMemory& memory) {
+    constexpr std::uint64_t page = 4096;
+    constexpr std::uint64_t step = page << 14;
+    std::vector<unsigned char> pages(step / page);
+    std::uint64_t count = 0;
+    for (const Region& region : memory.regions()) {
+        for (std::uint64_t done = 0; done < region.size; done += step) {
+            const std::uint64_t size = std::min(step, region.size - done);
+            const auto host = memory.host_span(region.address + done, size);
+            if (host && ::mincore(host->data(), size, pages.data()) == 0) {
+                count += static_cast<std::uint64_t>(
+                    std::count_if(pages.begin(), pages.begin() + std::ptrdiff_t(size / page),
+                                  [](unsigned char in_core) { return (in_core & 1) != 0; }));
+            }
+        }
+    }
+    return count * page;
+}
+
+}  // namespace
+
+MachineReport Core::report() const {
+    MachineReport report;
+    if (const auto start = started_.load(); start != decltype(start){}) {
+        report.uptime =
+            std::chrono::floor<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+    }
+    report.memory_bytes = memory().size();
+    report.resident_bytes = resident_bytes(memory());
+    report.cpu_exits.resize(cpu_count());
+    for (std::uint32_t reason = 0; reason <= kvm::exit_reason_count; ++reason) {
+        const bool named = reason < kvm::exit_reason_count;
+        const std::string name = named ? kvm::name(kvm::ExitReason(reason)) : "newer ones";
+        std::uint64_t sum = 0;
+        for (std::size_t i = 0; i < cpu_count(); ++i) {
+            const auto count = cpu(i).exits[reason].load(std::memory_order_relaxed);
+            sum += count;
+            if (count > 0) {
+                report.cpu_exits[i].emplace_back(name, count);
+            }
+        }
+        if (sum > 0) {
+            report.exits.emplace_back(name, sum);
+        }
+    }
+    sort(report.exits);
+    std::ranges::for_each(report.cpu_exits, sort);
     board_->add_to(report);
+    report.kvm = kvm_statistics();
     if (crash_loaded_.load(std::memory_order_relaxed)) {
         report.notes.emplace_back("the guest's kernel panicked, and its crash kernel took over");
     }
