@@ -96,7 +96,8 @@ public:
             detail::raw_ioctl(fd_, op::set_signal_mask.request, static_cast<void*>(nullptr)));
     }
 
-    /// Enables a capability for this vCPU. KVM_ENABLE_CAP. Needs cap::enable_cap.
+    /// Enables a capability for this vCPU. KVM_ENABLE_CAP. Needs cap::enable_cap. Errors: EINVAL
+    /// (this KVM lacks it or an argument, or not now), and the capability's own.
     template <class T, class... Args>
     Result<void> enable(VcpuCap<T, Args...> cap, std::type_identity_t<Args>... args) {
         return detail::enable_cap(fd_, cap.number, args...);
@@ -116,7 +117,8 @@ public:
     Result<T> attr(Attr<T> attr) const {
         return detail::device_attr(fd_, attr);
     }
-    /// Changes the attribute. KVM_SET_DEVICE_ATTR. Needs cap::vcpu_attributes. Errors: ENXIO.
+    /// Changes the attribute. KVM_SET_DEVICE_ATTR. Needs cap::vcpu_attributes. Errors: ENXIO (no
+    /// such attribute), EINVAL (the value), EBUSY.
     template <class T>
     Result<void> set_attr(Attr<T> attr, const std::type_identity_t<T>& value) {
         return detail::set_device_attr(fd_, attr, value);
@@ -144,7 +146,8 @@ public:
     Result<void> set_one_reg(u64 id, std::span<const std::byte> value) {
         return detail::set_one_reg_bytes(fd_, id, value);
     }
-    /// The ids of all registers that the vCPU has. KVM_GET_REG_LIST. Needs cap::one_reg.
+    /// The ids of all registers that the vCPU has. KVM_GET_REG_LIST. Needs cap::one_reg. Errors:
+    /// ENOEXEC (arm64: before init()), ENOMEM.
     Result<RegIdList> reg_list() const { return detail::reg_list(fd_); }
 
     /// Maps `size` bytes of guest memory from `address` on before the guest touches them; 0, or how

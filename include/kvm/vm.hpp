@@ -132,7 +132,8 @@ public:
         return call(fd_, op::irq_line, line);
     }
     /// The same, and what became of it: > 0 delivered to so many vCPUs, 0 coalesced with one that
-    /// is pending, < 0 masked. KVM_IRQ_LINE_STATUS. Needs cap::irq_inject_status.
+    /// is pending, < 0 masked. KVM_IRQ_LINE_STATUS. Needs cap::irq_inject_status. Errors: ENXIO (no
+    /// irqchip).
     Result<int> irq_line_status(Gsi gsi, Level level) const {
         IrqLevel line;
         line.irq = static_cast<u32>(gsi);
@@ -193,6 +194,7 @@ public:
 
     /// Guest writes to `size` bytes at `address` are queued instead of exiting; CoalescedRing has
     /// them. KVM_REGISTER_COALESCED_MMIO. Needs cap::coalesced_mmio; cap::coalesced_pio for ports.
+    /// Errors: ENOSPC (the VM's bus is full), EINVAL.
     Result<void> register_coalesced_mmio(IoAddress address, u32 size) const {
         return call(fd_, op::register_coalesced_mmio,
                     CoalescedMmioZone{address.value(), size, address.is_port() ? 1u : 0u});
@@ -207,11 +209,12 @@ public:
     /// A device in the kernel. KVM_CREATE_DEVICE. Needs cap::device_ctrl.
     /// Errors: ENODEV (no such type here), EEXIST, ENOMEM.
     Result<Device> create_device(DeviceType type) const;
-    /// Whether create_device() would work. KVM_CREATE_DEVICE with KVM_CREATE_DEVICE_TEST.
+    /// Whether create_device() knows the type. KVM_CREATE_DEVICE with KVM_CREATE_DEVICE_TEST.
     Result<bool> has_device(DeviceType type) const;
 
     /// Enables a capability for the whole VM. KVM_ENABLE_CAP. Needs cap::enable_cap_vm. What it
-    /// takes, and when, is the capability's: most must be enabled before the vCPUs.
+    /// takes, and when, is the capability's: most must be enabled before the vCPUs. Errors: EINVAL
+    /// (this KVM lacks it or an argument, or not now), and the capability's own.
     template <class T, class... Args>
     Result<void> enable(VmCap<T, Args...> cap, std::type_identity_t<Args>... args) const {
         return detail::enable_cap(fd_, cap.number, args...);
@@ -221,7 +224,8 @@ public:
         return detail::enable_cap(fd_, cap, a, b, c, d);
     }
 
-    /// The length of a vCPU's mapping. KVM_GET_VCPU_MMAP_SIZE.
+    /// The length of a vCPU's mapping in bytes, as asked when the Vm was made.
+    /// KVM_GET_VCPU_MMAP_SIZE.
     std::size_t vcpu_mmap_size() const { return vcpu_mmap_size_; }
 
 private:

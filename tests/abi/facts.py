@@ -18,6 +18,7 @@ from declarations import Declarations, fields
 EXCEPTIONS = {
     "kvm::StatsDescHeader": "kvm_stats_desc",
     "kvm::x86_64::XenEvtchn": None,  # compared as a member of kvm_xen_hvm_attr
+    "kvm::x86_64::sev::GuestState": None,  # in documentation only
     "kvm::x86_64::sev::Data": "kvm_sev_launch_update_data",
     "kvm::x86_64::sev::Packet": "kvm_sev_launch_secret",
     "kvm::cap::Any": None,

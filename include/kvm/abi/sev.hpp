@@ -87,10 +87,20 @@ struct Packet {       // KVM_SEV_LAUNCH_SECRET, KVM_SEV_SEND_UPDATE_*, KVM_SEV_R
 };
 static_assert(sizeof(Packet) == 48);
 
-struct GuestStatus {  // KVM_SEV_GUEST_STATUS
-    u32 handle;       //  0
-    u32 policy;       //  4
-    u32 state;        //  8
+/// GuestStatus::state, as Documentation/virt/kvm/x86/amd-memory-encryption.rst has it.
+enum class GuestState : u32 {
+    invalid = 0,
+    launching = 1,
+    secret = 2,
+    running = 3,
+    receiving = 4,
+    sending = 5,
+};
+
+struct GuestStatus {   // KVM_SEV_GUEST_STATUS
+    u32 handle;        //  0
+    u32 policy;        //  4
+    GuestState state;  //  8
 };
 static_assert(sizeof(GuestStatus) == 12);
 

@@ -69,9 +69,10 @@ public:
         return call(fd_, op::x86_64::set_lapic, lapic);
     }
 
-    /// One MSR. KVM_GET_MSRS. Errors: EINVAL (no such MSR).
+    /// One MSR. KVM_GET_MSRS. Errors: EINVAL (no such MSR; `detail` is its number).
     Result<u64> msr(u32 index) const;
-    /// Sets one MSR. KVM_SET_MSRS. Errors: EINVAL (no such MSR, or a value that it refuses).
+    /// Sets one MSR. KVM_SET_MSRS. Errors: EINVAL (no such MSR, or a value that it refuses;
+    /// `detail` is its number).
     Result<void> set_msr(u32 index, u64 value);
     /// Fills in the data of any number of MSRs. KVM_GET_MSRS. Errors: EINVAL, with the index of the
     /// entry that the kernel refused as `detail`; the entries before it are filled in.
@@ -140,7 +141,8 @@ public:
     /// scale).
     Result<void> set_tsc_khz(u32 khz) { return call(fd_, op::x86_64::set_tsc_khz, khz); }
 
-    /// What a guest-virtual address means now, by the guest's page tables. KVM_TRANSLATE.
+    /// What a guest-virtual address means now, by the guest's page tables; Translation::valid is 0
+    /// where it means nothing. KVM_TRANSLATE.
     Result<Translation> translate(Gva address) const {
         Result<Translation> translation(std::in_place);
         translation->linear_address = address.value();

@@ -22,7 +22,8 @@ public:
     using CheckExtension::CheckExtension;
 
     /// Where Intel's real-mode emulation may keep three pages, in a hole of guest memory below 4
-    /// GiB. Call it always, before the vCPUs. KVM_SET_TSS_ADDR. Needs cap::set_tss_addr.
+    /// GiB. Call it always, before the vCPUs. KVM_SET_TSS_ADDR. Needs cap::set_tss_addr. Errors:
+    /// EINVAL (they do not fit below 4 GiB).
     Result<void> set_tss_addr(Gpa address) const {
         return call(fd_, op::x86_64::set_tss_addr, address.value());
     }
@@ -71,7 +72,7 @@ public:
     }
 
     /// The timer without its later additions; port 0x61 as the PIT's is in the kernel too. Prefer
-    /// create_pit2(). KVM_CREATE_PIT. Needs cap::pit.
+    /// create_pit2(). KVM_CREATE_PIT. Needs cap::pit. Errors: as create_pit2().
     Result<void> create_pit() const { return call(fd_, op::x86_64::create_pit); }
     /// The timer's state, the old form. KVM_GET_PIT. Needs cap::pit. Errors: ENXIO without a timer.
     /// Prefer pit2().
@@ -145,11 +146,12 @@ public:
                     EncRegion{reinterpret_cast<u64>(memory.data()), memory.size()});
     }
 
-    /// The VM's kvmclock, in nanoseconds, with what else the kernel knows at that moment.
-    /// KVM_GET_CLOCK. Needs cap::adjust_clock.
+    /// The VM's kvmclock, in nanoseconds; ClockData::flags say which of the other fields the kernel
+    /// has filled in. KVM_GET_CLOCK. Needs cap::adjust_clock.
     Result<ClockData> clock() const { return call(fd_, op::x86_64::get_clock); }
     /// Sets the kvmclock; with ClockFlag::realtime, advanced by what has passed since `realtime`.
-    /// KVM_SET_CLOCK. Needs cap::adjust_clock.
+    /// KVM_SET_CLOCK. Needs cap::adjust_clock. Errors: EINVAL (a flag that cap::adjust_clock
+    /// lacks).
     Result<void> set_clock(const ClockData& clock) const {
         return call(fd_, op::x86_64::set_clock, clock);
     }
