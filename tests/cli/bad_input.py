@@ -79,7 +79,7 @@ class OptionValues(program.ProgramTest):
         path = self.file("vm.toml", b"kernel = 'k'\ncpus = 3\nmemory = '1G'\n")
         ended = self.kvmxx("run", "--config", path, "--cpus", "5", "--timeout", "2", "--print-config")
         self.assertEqual((ended.status, ended.err), (0, ""))
-        self.assertEqual(ended.out, f"kernel = '{self.dir}/k'\nmemory = '1G'\ncpus = 5\ntimeout = 2\n")
+        self.assertEqual(ended.out, f"kernel = '{self.dir}/k'\nmemory = '1G'\ncpus = 5\ntimeout = 2\ngrace = 10\nacpi = 'reduced'\n")
 
 
 @needs_kvm

@@ -31,13 +31,13 @@ class Guests(program.ProgramTest):
 
     def test_guest_prints_on_the_serial_port_and_resets_by_the_keyboard_controller(self):
         ended = self.flat16(program.PRINT_AND_RESET)
-        self.assertEqual((ended.status, ended.out, ended.err), (0, "Hi\n", ""))
+        self.assertEqual((ended.status, ended.out, ended.err), (5, "Hi\n", program.RESET))
 
     def test_guest_in_every_corner_of_low_memory_runs(self):
         for address in ("0x600", "0x7c00", "0xfff0", "0x10000", "0x8fffe"):
             with self.subTest(address):
                 ended = self.kvmxx("run", self.file("guest", program.PRINT_AND_RESET), "--flat16", address)
-                self.assertEqual((ended.status, ended.out, ended.err), (0, "Hi\n", ""))
+                self.assertEqual((ended.status, ended.out, ended.err), (5, "Hi\n", program.RESET))
 
     def test_image_may_be_an_option_or_an_argument(self):
         guest = self.file("guest", program.PRINT_AND_RESET)
@@ -48,7 +48,7 @@ class Guests(program.ProgramTest):
         text = b"The quick brown fox jumps over the lazy dog. " * 20 + b"q"
         text = text.replace(b"quick", b"fast")
         ended = self.flat16(program.ECHO, stdin=text)
-        self.assertEqual((ended.status, ended.out, ended.err), (0, text.decode(), ""))
+        self.assertEqual((ended.status, ended.out, ended.err), (5, text.decode(), program.RESET))
 
     def test_end_of_standard_input_does_not_end_the_guest(self):
         ended = self.flat16(program.ECHO, "--timeout", "1", stdin=b"abc")
@@ -58,6 +58,25 @@ class Guests(program.ProgramTest):
         ended = self.flat16(program.HALT, "-v", "--timeout", "30")
         self.assertEqual(ended.status, 0, ended.err)
         self.assertIn("halted", ended.err)
+
+    def test_each_end_has_its_own_message_and_status(self):
+        for code, status, message, *args in ((program.POWER_OFF, 0, ""),
+                                             (program.FIXED_POWER_OFF, 0, "", "--acpi", "fixed"),
+                                             (program.PRINT_AND_RESET, 5, program.RESET),
+                                             (program.PANIC, 6, "kvmxx: the guest's kernel panicked\n"),
+                                             (program.TEST_EXIT, 11, "", "--test-devices")):
+            with self.subTest(code.hex()):
+                ended = self.flat16(code, *args)
+                self.assertEqual((ended.status, ended.err), (status, message))
+
+    def test_devices_that_are_left_out_are_not_there(self):
+        ended = self.flat16(program.PANIC, "-v", "--without", "pvpanic", "--without", "rtc")
+        self.assertEqual(ended.status, 0, ended.err)
+        self.assertIn("no device at port 0x505: 0 reads, 1 writes\n", ended.err)
+
+    def test_guest_reads_a_file_by_fw_cfg(self):
+        ended = self.flat16(program.READ_FW_CFG, "--fw-cfg", "opt/test=" + self.file("opt", b"0123456789"))
+        self.assertEqual((ended.status, ended.out), (5, "0123456789"), ended.err)
 
     def test_timeout_stops_a_guest_that_does_nothing(self):
         start = time.monotonic()
@@ -75,20 +94,20 @@ class Guests(program.ProgramTest):
 
     def test_verbose_counts_exits_and_ports_without_a_device(self):
         ended = self.flat16(program.ODD_PORTS, "-v")
-        self.assertEqual(ended.status, 0, ended.err)
-        self.assertIn("kvmxx: the guest asked for a reset\n", ended.err)
+        self.assertEqual(ended.status, 5, ended.err)
+        self.assertIn(program.RESET, ended.err)
         self.assertIn("no device at port 0x1234: 2 reads, 1 writes\n", ended.err)
         self.assertRegex(ended.err, r"(?m)^kvmxx: exit IO: 4$")
 
     def test_more_cpus_wait_and_end_with_the_first(self):
         ended = self.flat16(program.PRINT_AND_RESET, "--cpus", "3")
-        self.assertEqual((ended.status, ended.out, ended.err), (0, "Hi\n", ""))
+        self.assertEqual((ended.status, ended.out, ended.err), (5, "Hi\n", program.RESET))
 
     def test_machine_with_memory_above_the_hole_below_4_gib_runs(self):
         ended = self.kvmxx("run", self.file("guest", program.PRINT_AND_RESET), "--flat16", "0x1000", "--memory", "5G")
         if "more than the host has" in ended.err:
             self.skipTest("the host has less than 5 GiB")
-        self.assertEqual((ended.status, ended.out), (0, "Hi\n"), ended.err)
+        self.assertEqual((ended.status, ended.out), (5, "Hi\n"), ended.err)
 
     def test_output_to_a_closed_pipe_is_an_error(self):
         read, write = os.pipe()
@@ -105,14 +124,14 @@ class Guests(program.ProgramTest):
             with self.subTest(closed):
                 ended = self.kvmxx("-c", f'exec "$@" {closed}', "sh", program.PROGRAM, "run", guest, "--flat16", "0x1000",
                                    command=["sh"])
-                self.assertEqual(ended.status, 0, ended.err)
+                self.assertEqual(ended.status, 5, ended.err)
                 self.assertEqual(ended.out, "" if ">&-" in closed.replace("2>&-", "") else "Hi\n")
 
 
 @needs_kvm
 class Processes(program.ProgramTest):
-    def start(self, code, **more):
-        process = subprocess.Popen([program.PROGRAM, "run", self.file("guest", code), "--flat16", "0x1000"],
+    def start(self, code, *args, **more):
+        process = subprocess.Popen([program.PROGRAM, "run", self.file("guest", code), "--flat16", "0x1000", *args],
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
         self.addCleanup(process.stdin.close)
         self.addCleanup(process.stdout.close)
@@ -143,6 +162,34 @@ class Processes(program.ProgramTest):
                 self.wait_for_threads(process)
                 process.send_signal(number)
                 self.assertEqual(process.wait(timeout=30), -number)
+
+    def test_a_signal_presses_the_power_button_of_a_guest_that_listens(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number.name):
+                process = self.start(program.OBEDIENT)
+                self.assertEqual(process.stdout.read(1), b"R")
+                process.send_signal(number)
+                self.assertEqual(process.wait(timeout=30), 7)
+                self.assertEqual(process.stderr.read(), b"kvmxx: the guest switched itself off, as it was asked to\n")
+
+    def test_a_guest_that_does_not_heed_the_button_is_stopped_after_the_grace(self):
+        process = self.start(program.DEAF, "--grace", "0.3")
+        self.assertEqual(process.stdout.read(1), b"R")
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=30), -signal.SIGTERM)
+        self.assertGreaterEqual(time.monotonic() - start, 0.3)
+
+    def test_a_second_signal_and_sigquit_do_not_wait(self):
+        for first, second in ((signal.SIGTERM, signal.SIGINT), (signal.SIGQUIT, None)):
+            with self.subTest(first.name):
+                process = self.start(program.DEAF, "--grace", "1000")
+                self.assertEqual(process.stdout.read(1), b"R")
+                process.send_signal(first)
+                if second:
+                    time.sleep(0.2)
+                    process.send_signal(second)
+                self.assertEqual(process.wait(timeout=30), -(second or first))
 
     def test_a_reader_that_stops_reading_holds_up_the_guest_and_not_the_end(self):
         flood = bytes.fromhex("baf803 b02e ee ebfd")  # "." for ever

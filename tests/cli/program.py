@@ -13,6 +13,15 @@ PROGRAM = None
 
 # Guests: machine code, as bytes.
 PRINT_AND_RESET = bytes.fromhex("baf803 b048 ee b069 ee b00a ee b0fe e664 f4")  # "Hi\n"; 0xfe to port 0x64; hlt
+POWER_OFF = bytes.fromhex("ba0c06 b034 ee f4")  # S5 to the sleep control register
+FIXED_POWER_OFF = bytes.fromhex("ba0406 b80134 ef f4")  # the same to PM1
+PANIC = bytes.fromhex("ba0505 b001 ee faf4")
+TEST_EXIT = bytes.fromhex("b005 e6f4 f4")  # 5 to isa-debug-exit
+# Prints 10 bytes of fw_cfg's first file, and resets.
+READ_FW_CFG = bytes.fromhex("ba1005 b82000 ef b90a00 ba1105 ec baf803 ee e2f6 b0fe e664 f4")
+# Enables the power button, says R, and switches the machine off when it is pressed.
+OBEDIENT = bytes.fromhex("ba0f06 b001 ee baf803 b052 ee ba0e06 ec 84c0 74fb ba0c06 b034 ee f4")
+DEAF = bytes.fromhex("ba0f06 b001 ee baf803 b052 ee ebfe")  # enables it, says R, and goes on
 HALT = bytes.fromhex("fa f4")
 SPIN = bytes.fromhex("ebfe")
 # Echoes the serial port's input, polling, to `q`, and then resets.
@@ -21,6 +30,9 @@ ECHO = bytes.fromhex("bafd03 ec a801 74fb b2f8 ec ee 3c71 75f0 b0fe e664 f4")
 TRIPLE_FAULT = bytes.fromhex("0f011d02000000 0f0b") + bytes(10)
 # Reads port 0x1234 twice, writes it once; reads MSR 0x1234 (64-bit, so a #GP without an IDT); never ends well.
 ODD_PORTS = bytes.fromhex("ba3412 ec ec ee b0fe e664 f4")
+
+
+RESET = "kvmxx: the guest asked for a reset\n"  # and status 5
 
 
 class Ended:

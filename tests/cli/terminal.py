@@ -61,7 +61,7 @@ class Terminal(program.ProgramTest):
         self.type(b"a\x03\x1a")
         self.read_until(b"a\x03\x1a")
         self.type(b"q")
-        self.assert_ended(process, 0)
+        self.assert_ended(process, 5)
 
     def test_ctrl_a_x_ends_the_machine(self):
         process = self.start(program.ECHO)
@@ -91,7 +91,7 @@ class Terminal(program.ProgramTest):
         self.type(b"\x01")
         time.sleep(0.1)
         self.type(b"zq")  # an unknown command is nothing; then the guest's own end
-        self.assert_ended(process, 0)
+        self.assert_ended(process, 5)
 
     def test_signals_give_the_terminal_back(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):

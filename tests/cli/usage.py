@@ -19,7 +19,7 @@ class Usage(program.ProgramTest):
         ended = self.kvmxx("run", "--help")
         self.assertEqual((ended.status, ended.err), (0, ""))
         for word in ("--kernel", "--initrd", "--cmdline", "--memory", "--cpus", "--flat16", "--flat64", "--timeout",
-                     "--verbose", "Ctrl-A x", "124"):
+                     "--grace", "--acpi", "--without", "--fw-cfg", "--test-devices", "--verbose", "Ctrl-A x", "124"):
             self.assertIn(word, ended.out)
 
     def test_version_is_one_number(self):

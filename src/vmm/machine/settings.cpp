@@ -255,7 +255,7 @@ constexpr std::array table{
             get_fw_cfg},
     Setting{"test-devices", flag, "", "Add the test devices of kvm-unit-tests", "",
             set_test_devices,
-            [](const MachineConfig& c) { return Values{c.test_devices ? "true" : "false"}; }},
+            [](const MachineConfig& c) { return c.test_devices ? Values{"true"} : Values{}; }},
 };
 
 }  // namespace
