@@ -43,9 +43,9 @@ protected:
         return guest().run_to_write(layout::mmio);
     }
     MpStateValue state() { return must(other().mp_state()).mp_state; }
-    /// Runs the other vCPU for a while; why that ended.
-    Exit run_other() {
-        const Watchdog watchdog(std::chrono::milliseconds(200));
+    /// Runs the other vCPU, for so long at most; why that ended.
+    Exit run_other(std::chrono::milliseconds limit = std::chrono::seconds(20)) {
+        const Watchdog watchdog(limit);
         return must(other().run());
     }
 
@@ -70,7 +70,8 @@ TEST_F(PsciArm, AVcpuSwitchesItselfOffAndMayBeSwitchedOnAgain) {
     for (int i = 0; i < 2; ++i) {
         EXPECT_EQ(call(cpu_on, 1, entry, context), success);
         EXPECT_EQ(guest().payload<exit::MmioWrite>(run_other()).address, Gpa(context));
-        EXPECT_EQ(run_other().reason(), ExitReason::intr) << "it is off, and waits";
+        EXPECT_EQ(run_other(std::chrono::milliseconds(200)).reason(), ExitReason::intr)
+            << "it is off, and waits";
         EXPECT_EQ(state(), MpStateValue::stopped);
         EXPECT_EQ(call(affinity_info, 1), is_off);
     }
