@@ -151,7 +151,7 @@ int conclude(const vmm::End& end, const vmm::MachineConfig& config, bool verbose
 }
 
 int run(const RunOptions& options) {
-    const auto config = configure(options);
+    auto config = configure(options);
     if (!config) {
         return complain(status_usage, config.error().message);
     }
@@ -162,6 +162,9 @@ int run(const RunOptions& options) {
     (void)std::signal(SIGPIPE, SIG_IGN);  // a write says EPIPE instead
     if (auto installed = kvm::install_kick_handler(); !installed) {
         return complain(status_error, vmm::Error(installed.error()).message);
+    }
+    if (!config->boot.cache) {
+        config->boot.cache = vmm::default_kernel_cache();
     }
     TerminalConsole console;
     auto machine = vmm::Machine::create(*config, console);

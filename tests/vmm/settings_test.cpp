@@ -134,6 +134,31 @@ TEST(Settings, OfDevicesAreNames) {
     EXPECT_FALSE(check(config));
 }
 
+TEST(Settings, OfKernelsAreWhatTheyStartBy) {
+    EXPECT_EQ(refusal("protocol", "efi"), "'efi' is not auto, linux64, linux32, pvh or multiboot");
+    EXPECT_EQ(refusal("unpack", "nobody"), "'nobody' is not host or guest");
+    EXPECT_EQ(refusal("module", ",x"), "',x' is not FILE or FILE,ARGUMENTS");
+    EXPECT_EQ(refusal("module", ""), "'' is not FILE or FILE,ARGUMENTS");
+    MachineConfig config;
+    for (const auto& [name, value] : {std::pair{"protocol", "pvh"},
+                                      {"module", "a,b c,d"},
+                                      {"module", "e"},
+                                      {"unpack", "guest"},
+                                      {"kernel-cache", "none"}}) {
+        EXPECT_TRUE(find_setting(name)->set(config, value));
+    }
+    const ConfigFile file(config_file(config));
+    MachineConfig again;
+    EXPECT_TRUE(read_config_file(again, file.path()));
+    EXPECT_EQ(again.boot.protocol, BootProtocol::pvh);
+    EXPECT_EQ(again.boot.unpack, Unpack::guest);
+    EXPECT_EQ(again.boot.cache, "");
+    ASSERT_EQ(again.boot.modules.size(), 2u);
+    EXPECT_EQ(again.boot.modules[0].path, "a");
+    EXPECT_EQ(again.boot.modules[0].arguments, "b c,d");
+    EXPECT_EQ(again.boot.modules[1].path, "e");
+}
+
 TEST(Settings, OfFlatBinariesAreTheAddressesTheyWereGiven) {
     for (const char* address : {"0x7c00", "0xffff", "0x10000", "0xfffff"}) {
         MachineConfig config;

@@ -5,6 +5,7 @@
 #include <kvm/types.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 #include <vmm/boot/image.hpp>
@@ -40,6 +41,8 @@ enum class BootProtocol {
 };
 /// "auto", "linux64", "linux32", "pvh", "multiboot".
 const char* describe(BootProtocol protocol);
+/// The protocol that describe() calls so.
+std::optional<BootProtocol> find_boot_protocol(std::string_view name);
 
 /// Who unpacks the compressed kernel in a bzImage.
 enum class Unpack {
@@ -67,9 +70,9 @@ struct BootConfig {
     BootProtocol protocol = BootProtocol::automatic;  ///< of a KernelImage
     std::vector<BootModule> modules{};                ///< Multiboot and PVH; after the initrd
     Unpack unpack = Unpack::host;
-    /// A directory of unpacked kernels, made if it is missing; empty for none. Only the user's own
-    /// files in it, which nobody else can write, are believed.
-    std::string cache{};
+    /// A directory of unpacked kernels, made if it is missing; none or empty: they are not kept.
+    /// Only the user's own files in it, which nobody else can write, are believed.
+    std::optional<std::string> cache{};
 };
 
 /// What a piece of guest-physical memory is, by the numbers of the BIOS' memory map (e820).

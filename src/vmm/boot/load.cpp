@@ -20,6 +20,8 @@ namespace layout = x86_64::layout;
 using boot::Target;
 using Protocol = BootProtocol;
 
+constexpr const char* protocol_names[] = {"auto", "linux64", "linux32", "pvh", "multiboot"};
+
 std::unexpected<Error> not_this_way(const Image& image, Protocol protocol, const char* cause) {
     return fail(fmt::format("{}: {}: cannot be started by protocol {}: {}", image.path(),
                             describe(image.kind()), describe(protocol), cause),
@@ -78,9 +80,10 @@ Result<std::optional<Image>> unpack_bzimage(const Target& target, const BootConf
     if (!boot::can_unpack(format)) {
         return std::optional<Image>();
     }
-    auto elf = KVM_TRY(boot::unpacked_image(
-        target, {image, bzimage.payload, format}, std::min(bzimage.init_size, target.memory.size()),
-        "its init_size and the guest's memory allow no more", config.cache));
+    auto elf = KVM_TRY(boot::unpacked_image(target, {image, bzimage.payload, format},
+                                            std::min(bzimage.init_size, target.memory.size()),
+                                            "its init_size and the guest's memory allow no more",
+                                            config.cache.value_or(std::string())));
     return std::optional<Image>(std::move(elf));
 }
 
@@ -131,9 +134,9 @@ Result<x86_64::BootState> load_kernel(const Target& target, const BootConfig& co
             break;
     }
     if (is_compressed(image.kind()) && depth < most_layers) {
-        const auto unpacked =
-            KVM_TRY(boot::unpacked_image(target, {image, {0, image.size()}, image.kind()},
-                                         target.memory.size(), "the guest's memory", config.cache));
+        const auto unpacked = KVM_TRY(boot::unpacked_image(
+            target, {image, {0, image.size()}, image.kind()}, target.memory.size(),
+            "the guest's memory", config.cache.value_or(std::string())));
         return load_kernel(target, config, unpacked, depth + 1);
     }
     if (const auto header = KVM_TRY(boot::find_multiboot_header(image))) {
@@ -193,19 +196,15 @@ Result<x86_64::BootState> load_flat64(const GuestMemory& memory, const Image& im
 }  // namespace
 
 const char* describe(BootProtocol protocol) {
-    switch (protocol) {
-        case Protocol::automatic:
-            break;
-        case Protocol::linux64:
-            return "linux64";
-        case Protocol::linux32:
-            return "linux32";
-        case Protocol::pvh:
-            return "pvh";
-        case Protocol::multiboot:
-            return "multiboot";
+    return protocol_names[static_cast<std::size_t>(protocol)];
+}
+
+std::optional<BootProtocol> find_boot_protocol(std::string_view name) {
+    const auto found = std::ranges::find(protocol_names, name);
+    if (found == std::end(protocol_names)) {
+        return std::nullopt;
     }
-    return "auto";
+    return static_cast<BootProtocol>(found - std::begin(protocol_names));
 }
 
 Result<x86_64::BootState> load(const GuestMemory& memory, const BootConfig& config,

@@ -206,6 +206,41 @@ Values get_flat64(const MachineConfig& config) {
     return flat ? Values{fmt::format("{:#x}", flat->address.value())} : Values{};
 }
 
+Result<void> set_protocol(MachineConfig& config, const std::string& text) {
+    const auto protocol = find_boot_protocol(text);
+    if (!protocol) {
+        return refuse(text, "auto, linux64, linux32, pvh or multiboot");
+    }
+    config.boot.protocol = *protocol;
+    return {};
+}
+
+Result<void> add_module(MachineConfig& config, const std::string& text) {
+    const std::size_t comma = text.find(',');
+    if (text.empty() || comma == 0) {
+        return refuse(text, "FILE or FILE,ARGUMENTS");
+    }
+    config.boot.modules.push_back(
+        {text.substr(0, comma), comma == text.npos ? "" : text.substr(comma + 1)});
+    return {};
+}
+
+Values get_modules(const MachineConfig& config) {
+    Values modules;
+    for (const BootModule& module : config.boot.modules) {
+        modules.push_back(module.path + (module.arguments.empty() ? "" : "," + module.arguments));
+    }
+    return modules;
+}
+
+Result<void> set_unpack(MachineConfig& config, const std::string& text) {
+    if (text != "host" && text != "guest") {
+        return refuse(text, "host or guest");
+    }
+    config.boot.unpack = text == "host" ? Unpack::host : Unpack::guest;
+    return {};
+}
+
 using enum SettingKind;
 
 constexpr std::array table{
@@ -229,6 +264,26 @@ constexpr std::array table{
             return Result<void>();
         },
         [](const MachineConfig& c) { return c.boot.cmdline ? Values{*c.boot.cmdline} : Values{}; }},
+    Setting{"protocol", SettingKind::text, "NAME",
+            "How the kernel starts: auto, linux64, linux32, pvh or multiboot", "flat16 flat64",
+            set_protocol, [](const MachineConfig& c) { return Values{describe(c.boot.protocol)}; }},
+    Setting{"module", list, "FILE[,ARGUMENTS]", "A file for a PVH or Multiboot kernel",
+            "flat16 flat64", add_module, get_modules},
+    Setting{"unpack", SettingKind::text, "WHO",
+            "Who unpacks a bzImage: host, once, or guest, which has KASLR", "", set_unpack,
+            [](const MachineConfig& c) {
+                return Values{c.boot.unpack == Unpack::host ? "host" : "guest"};
+            }},
+    Setting{"kernel-cache", SettingKind::text, "DIRECTORY",
+            "Where unpacked kernels are kept; none: nowhere", "",
+            [](MachineConfig& c, const std::string& text) {
+                c.boot.cache = text == "none" ? "" : text;
+                return Result<void>();
+            },
+            [](const MachineConfig& c) {
+                return c.boot.cache ? Values{c.boot.cache->empty() ? "none" : *c.boot.cache}
+                                    : Values{};
+            }},
     Setting{"memory", SettingKind::text, "SIZE", "RAM: bytes, or with K, M, G, T", "", set_memory,
             [](const MachineConfig& c) { return Values{size_text(c.memory_bytes)}; }},
     Setting{"cpus", SettingKind::text, "N", "How many CPUs", "", set_cpus,
