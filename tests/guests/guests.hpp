@@ -7,7 +7,6 @@
 // has too, is in tests/support/ARCH/arch_guest.hpp with what it alone has.
 KVMXX_GUEST(spin)
 KVMXX_GUEST(script)
-KVMXX_GUEST_LABEL(script, interrupt)
 KVMXX_GUEST_LABEL(script, loaded)
 KVMXX_GUEST(steps)
 KVMXX_GUEST_LABEL(steps, second)

@@ -21,6 +21,14 @@ protected:
     }
 };
 
+/// What outcome() says of an interruption and of a guest that stops.
+inline const std::string interrupted = kvm::name(ExitReason::intr), stopped = "stopped";
+/// Runs to the next exit, and says which.
+inline std::string outcome(Vcpu& vcpu) {
+    const Exit exit = must(vcpu.run());
+    return is_stop(exit) ? stopped : describe(exit);
+}
+
 /// A thread that makes a Kick for a vCPU, and then does `body` with that vCPU.
 class VcpuThread {
 public:

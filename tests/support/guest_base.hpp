@@ -99,7 +99,8 @@ public:
     }
     /// Runs to a write to `address`, whose value it gives.
     u64 run_to_write(u64 address);
-    /// Runs to the exit of a guest that stops. At the next run it goes on.
+    /// Runs to the exit of a guest that stops. At the next run it goes on. (On x86_64 it halts,
+    /// which is no exit with an interrupt controller in the kernel.)
     void run_to_stop();
 
 protected:

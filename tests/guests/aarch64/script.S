@@ -13,7 +13,6 @@ GUEST script
     .balign 2048
 LABEL vectors
     .skip   0x280                   /* an IRQ while in EL1 with its own stack */
-LABEL interrupt
     mrs     x4, s3_0_c12_c12_0      /* ICC_IAR1_EL1 */
     movz    x5, #0x1f00, lsl #16
     str     w4, [x5, #0x10]

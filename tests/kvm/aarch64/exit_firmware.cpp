@@ -1,81 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-#include <support/guest.hpp>
-
 #include <cerrno>
-#include <thread>
+#include <support/guest.hpp>
 
 namespace kvm::test {
 namespace {
 
 class ExitArm : public WithKvm {};
-
-TEST_F(ExitArm, AWriteOfEachSizeHasItsBytes) {
-    Guest guest(kvm());
-    guest.load(guests::mmio());
-    guest.set(x(0), 0x1122334455667788);
-    guest.set(x(1), layout::mmio + 0x10);
-    guest.set(x(2), layout::mmio + 0x20);
-    const u64 values[] = {0x88, 0x7788, 0x55667788, 0x1122334455667788};
-    for (unsigned i = 0; i < 4; ++i) {
-        const auto write = guest.run_to<exit::MmioWrite>();
-        EXPECT_EQ(write.address, Gpa(layout::mmio + 0x10));
-        EXPECT_EQ(write.data.size(), 1u << i);
-        EXPECT_EQ(number_of(write.data), values[i]);
-    }
-}
-
-TEST_F(ExitArm, AReadOfEachSizeTakesItsReply) {
-    Guest guest(kvm());
-    guest.load(guests::mmio());
-    guest.set(x(1), layout::mmio);
-    guest.set(x(2), layout::mmio + 0x20);
-    for (int i = 0; i < 4; ++i) {
-        guest.run_to<exit::MmioWrite>();
-    }
-    for (const unsigned size : {1u, 2u, 4u, 8u}) {
-        const auto read = guest.run_to<exit::MmioRead>();
-        EXPECT_EQ(read.address, Gpa(layout::mmio + 0x20));
-        ASSERT_EQ(read.data.size(), size);
-        const u64 reply = 0xf7e6d5c4b3a29180;
-        std::memcpy(read.data.data(), &reply, size);
-    }
-    guest.run_to<exit::SystemEvent>();
-    EXPECT_EQ(guest.get(x(8)), 0x80u);
-    EXPECT_EQ(guest.get(x(9)), 0x9180u);
-    EXPECT_EQ(guest.get(x(10)), 0xb3a29180u);
-    EXPECT_EQ(guest.get(x(11)), 0xf7e6d5c4b3a29180u);
-}
-
-TEST_F(ExitArm, ReadOnlyMemoryIsReadAndItsWritesAreExits) {
-    REQUIRE_CAP(kvm(), cap::readonly_mem);
-    Guest guest(kvm());
-    alignas(4096) static std::byte page[4096];
-    page[0] = std::byte(0x5a);
-    must(guest.vm().add_memory(Slot(1), Gpa(layout::mmio), page, MemFlag::readonly));
-    guest.load(guests::mmio());
-    guest.set(x(1), layout::mmio);
-    guest.set(x(2), layout::mmio);
-    for (int i = 0; i < 4; ++i) {
-        EXPECT_EQ(guest.run_to<exit::MmioWrite>().address, Gpa(layout::mmio));
-    }
-    guest.run_to<exit::SystemEvent>();
-    EXPECT_EQ(guest.get(x(8)), 0x5au);
-}
-
-TEST_F(ExitArm, TheReplyIsTakenAndTheGuestDoesNotGoOn) {
-    Guest guest(kvm());
-    guest.load(guests::mmio());
-    guest.set(x(1), layout::mmio);
-    guest.set(x(2), layout::mmio);
-    for (int i = 0; i < 4; ++i) {
-        guest.run_to<exit::MmioWrite>();
-    }
-    const auto read = guest.run_to<exit::MmioRead>();
-    read.data[0] = std::byte(0x5a);
-    EXPECT_EQ(must(guest.vcpu().complete_pending_io()).reason(), ExitReason::intr);
-    EXPECT_EQ(guest.get(x(8)), 0x5au);
-    EXPECT_EQ(guest.get(pc), layout::code + 5 * 4) << "one instruction, not more";
-}
 
 TEST_F(ExitArm, PsciPowersOffAndResets) {
     Guest guest(kvm());
@@ -141,49 +71,6 @@ TEST_F(ExitArm, AGuestWithoutMemoryUnderItsInstructionsIsEnosysOrHasAnAbort) {
     } else {
         EXPECT_EQ(exit.error().code, ENOEXEC);
     }
-}
-
-class KickArm : public WithKvm {
-protected:
-    void SetUp() override {
-        WithKvm::SetUp();
-        if (!IsSkipped()) {
-            must(install_kick_handler());
-        }
-    }
-};
-
-TEST_F(KickArm, BeforeRunMakesItReturnOnce) {
-    Guest guest(kvm());
-    guest.load(guests::halt());
-    const Kick kick = must(guest.vcpu().create_kick());
-    kick();
-    EXPECT_EQ(must(guest.vcpu().run()).reason(), ExitReason::intr);
-    guest.run_to<exit::SystemEvent>();
-}
-
-TEST_F(KickArm, DuringRunEndsIt) {
-    Guest guest(kvm());
-    guest.load(guests::spin());
-    const Kick kick = must(guest.vcpu().create_kick());
-    for (int i = 0; i < 10; ++i) {
-        std::jthread other([&kick] {
-            std::this_thread::sleep_for(std::chrono::milliseconds(5));
-            kick();
-        });
-        EXPECT_EQ(must(guest.vcpu().run()).reason(), ExitReason::intr);
-    }
-    EXPECT_EQ(guest.get(pc), layout::code);
-}
-
-TEST_F(KickArm, AnImmediateExitRunsNothing) {
-    REQUIRE_CAP(kvm(), cap::immediate_exit);
-    Guest guest(kvm());
-    guest.load(guests::halt());
-    guest.vcpu().raw().immediate_exit = 1;
-    EXPECT_EQ(must(guest.vcpu().run()).reason(), ExitReason::intr);
-    EXPECT_EQ(guest.get(pc), layout::code);
-    guest.run_to<exit::SystemEvent>();
 }
 
 }  // namespace

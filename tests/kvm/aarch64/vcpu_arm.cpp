@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-#include <support/guest.hpp>
-
 #include <algorithm>
 #include <cerrno>
+#include <support/guest.hpp>
 
 namespace kvm::test {
 namespace {
@@ -93,33 +92,21 @@ TEST_F(VcpuArm, SystemRegistersAreWhatWasSet) {
     EXPECT_NE(guest.get(sys_reg(3, 0, 0, 0, 0)), 0u) << "MIDR_EL1";
 }
 
-TEST_F(VcpuArm, ARegisterThatIsNoneIsEnoentAndAnotherSizeEmsgsize) {
+TEST_F(VcpuArm, ARegisterThatIsNoneIsEnoentAndHalfOfOneEinval) {
     Guest guest(kvm());
     EXPECT_ERRNO(guest.vcpu().one_reg(sys_reg(3, 7, 15, 15, 7)), ENOENT);
     EXPECT_ERRNO(guest.vcpu().set_one_reg(sys_reg(3, 7, 15, 15, 7), 0), ENOENT);
-    std::byte bytes[8] = {};
-    EXPECT_ERRNO(guest.vcpu().one_reg(pc.value(), std::span(bytes).first(4)), EMSGSIZE);
-    EXPECT_ERRNO(guest.vcpu().set_one_reg(pc.value(), std::span<const std::byte>(bytes, 7)),
-                 EMSGSIZE);
-    EXPECT_OK(guest.vcpu().one_reg(pc.value(), bytes));
-    EXPECT_ERRNO(RegId<u32>::make(pc.value()), EMSGSIZE);
     EXPECT_ERRNO(guest.vcpu().one_reg(must(RegId<u32>::make(pc.value() ^ u64(1) << 52))), EINVAL)
         << "half of the program counter";
 }
 
-TEST_F(VcpuArm, EveryRegisterOfTheListCanBeReadByItsSize) {
+TEST_F(VcpuArm, TheListHasRegistersOfEachKind) {
     Guest guest(kvm());
     const RegIdList list = must(guest.vcpu().reg_list());
-    const auto ids = std::span(list.begin(), list.end());
-    EXPECT_GT(ids.size(), 100u);
+    EXPECT_GT(list.size(), 100u);
     for (const u64 id : {pc.value(), pstate.value(), x(0).value(), fpcr.value(), timer_cval.value(),
                          timer_ctl.value(), psci_version.value()}) {
-        EXPECT_TRUE(std::find(ids.begin(), ids.end(), id) != ids.end()) << std::hex << id;
-    }
-    for (const u64 id : ids) {
-        std::byte bytes[256];
-        ASSERT_LE(reg_size(id), sizeof bytes) << std::hex << id;
-        EXPECT_OK(guest.vcpu().one_reg(id, std::span(bytes).first(reg_size(id)))) << std::hex << id;
+        EXPECT_TRUE(std::find(list.begin(), list.end(), id) != list.end()) << std::hex << id;
     }
 }
 

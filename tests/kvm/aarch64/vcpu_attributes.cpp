@@ -2,11 +2,10 @@
 //
 // The attributes of vCPUs and VMs, and what came after Linux 6.1.
 
-#include <support/guest.hpp>
-
 #include <algorithm>
 #include <cerrno>
 #include <kvm/aarch64/gic.hpp>
+#include <support/guest.hpp>
 
 namespace kvm::test {
 namespace {

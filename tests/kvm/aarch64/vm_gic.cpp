@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-#include <support/guest.hpp>
-
 #include <cerrno>
 #include <kvm/aarch64/gic.hpp>
+#include <support/guest.hpp>
 
 namespace kvm::test {
 namespace {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <algorithm>
-#include <cerrno>
 #include <support/guest.hpp>
-#include <sys/mman.h>
 
 KVMXX_GUEST(cr8)
 KVMXX_GUEST(hypercall)
@@ -134,31 +132,6 @@ TEST_F(ExitEvents, TheEndOfALevelTriggeredInterruptIsToldWithASplitIrqchip) {
         }
     }
     EXPECT_EQ(ends, 1);
-}
-
-TEST_F(ExitEvents, MemoryThatTheHostHasNotIsAFaultWithItsAddressOrAnError) {
-    Guest guest(kvm());
-    guest.load_long(guests::store());
-    void* none = mmap(nullptr, 0x10000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    ASSERT_NE(none, MAP_FAILED);
-    const auto slot = must(guest.vm().add_memory(Slot(1), Gpa(layout::mmio),
-                                                 {static_cast<std::byte*>(none), 0x10000}));
-    guest.change_regs([](Regs& regs) { regs.rdi = layout::mmio + 0x3000; });
-    const auto exit = guest.vcpu().run();
-    if (exit && exit->reason() == ExitReason::mmio) {
-        munmap(none, 0x10000);
-        GTEST_SKIP() << "needs faults: this KVM takes memory that the host has not for MMIO";
-    }
-    if (exit) {
-        const auto fault = guest.payload<exit::MemoryFault>(*exit);
-        EXPECT_EQ(fault.gpa.value() & ~u64(0xfff), layout::mmio + 0x3000);
-        EXPECT_GE(fault.size, 1u);
-    } else {
-        EXPECT_ERRNO(exit, EFAULT);
-        EXPECT_STREQ(exit.error().what, "KVM_RUN");
-    }
-    EXPECT_TRUE(slot.valid());
-    munmap(none, 0x10000);
 }
 
 }  // namespace

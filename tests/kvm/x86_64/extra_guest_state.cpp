@@ -5,9 +5,7 @@
 #include "interrupts.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <support/pages.hpp>
 #include <thread>
 #include <vector>
 
@@ -24,7 +22,6 @@ class PendingEvents : public WithKvm {};
 class PvTime : public WithKvm {};
 class Switches : public WithKvm {};
 class ProcessorsTogether : public WithKvm {};
-class ChangingMemory : public WithKvm {};
 
 constexpr u32 msr_kvmclock = 0x4b56'4d01, msr_steal_time = 0x4b56'4d03;
 
@@ -305,29 +302,6 @@ TEST_F(ProcessorsTogether, AnInterruptFromOneWakesAnotherThatHalts) {
     });
     EXPECT_EQ(guest.run_to<exit::IoOut>().port, interrupted_port);
     EXPECT_EQ(guest.run_to<exit::IoOut>().port, Port(0xe2));
-}
-
-TEST_F(ChangingMemory, SlotsComeAndGoWhileTheGuestRuns) {
-    Guest guest(kvm());
-    guest.load_real(guests::count());
-    Pages pages(4);
-    std::atomic<bool> done{false};
-    std::thread changer([&] {
-        for (int i = 0; i < 50; ++i) {
-            auto slot = guest.vm().add_memory(Slot(1), Gpa(layout::memory_size), pages.bytes());
-            EXPECT_OK(slot);
-            if (slot) {
-                EXPECT_OK(guest.vm().remove_memory(std::move(*slot)));
-            }
-        }
-        done = true;
-    });
-    u64 expected = 0;
-    while (!done) {
-        EXPECT_EQ(number_of(guest.run_to<exit::IoOut>().data), expected++ & 0xff);
-    }
-    changer.join();
-    EXPECT_EQ(number_of(guest.run_to<exit::IoOut>().data), expected & 0xff);
 }
 
 }  // namespace

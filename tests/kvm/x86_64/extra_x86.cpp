@@ -9,7 +9,7 @@ namespace {
 
 class MsrFilters : public WithKvm {};
 class MachineChecks : public WithKvm {};
-class OneRegs : public WithKvm {};
+class OneRegsX86 : public WithKvm {};
 class OldForms : public WithKvm {};
 class NestedGuests : public WithKvm {};
 class ShadowPages : public WithKvm {};
@@ -105,27 +105,11 @@ TEST_F(MachineChecks, PutAnErrorIntoTheGuestsBank) {
     EXPECT_EQ(must(guest.vcpu().msr(mc1_status)), valid | 0x134);
 }
 
-TEST_F(OneRegs, AreMsrsToo) {
+TEST_F(OneRegsX86, AreMsrsToo) {
     REQUIRE_CAP(kvm(), cap::one_reg);
     Guest guest(kvm());
     ASSERT_OK(guest.vcpu().set_one_reg(msr_reg(star), u64(0x1122'3344'5566'7788)));
-    EXPECT_EQ(must(guest.vcpu().one_reg(msr_reg(star))), 0x1122'3344'5566'7788u);
     EXPECT_EQ(must(guest.vcpu().msr(star)), 0x1122'3344'5566'7788u);
-    u64 value = 0;
-    ASSERT_OK(
-        guest.vcpu().one_reg(msr_reg(star).value(), std::as_writable_bytes(std::span(&value, 1))));
-    EXPECT_EQ(value, 0x1122'3344'5566'7788u);
-    EXPECT_OK(guest.vcpu().reg_list());
-}
-
-TEST_F(OneRegs, AreAsLongAsTheirIdSays) {
-    Guest guest(kvm());
-    std::byte bytes[16] = {};
-    const u64 id = msr_reg(star).value();
-    EXPECT_ERRNO(guest.vcpu().one_reg(id, std::span(bytes, 4)), EMSGSIZE);
-    EXPECT_ERRNO(guest.vcpu().set_one_reg(id, std::span<const std::byte>(bytes, 16)), EMSGSIZE);
-    EXPECT_ERRNO(RegId<u32>::make(id), EMSGSIZE);
-    EXPECT_EQ(must(RegId<u64>::make(id)).value(), id);
 }
 
 TEST_F(OldForms, OfCpuidSetLeavesWithoutSubleaves) {

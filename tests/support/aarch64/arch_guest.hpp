@@ -7,9 +7,6 @@
 
 KVMXX_GUEST(halt)
 KVMXX_GUEST(firmware)
-KVMXX_GUEST(mmio)
-KVMXX_GUEST(touch)
-KVMXX_GUEST(store)
 KVMXX_GUEST(nisv)
 KVMXX_GUEST_LABEL(nisv, after)
 KVMXX_GUEST(handlers)
@@ -23,6 +20,12 @@ namespace layout {
 inline constexpr u64 dist = 0x08000000, redist = 0x080a0000, gic_cpu = 0x08010000;
 inline constexpr u64 stop = 0x1f000000;  // nothing is there: a write to it is a guest's stop
 }  // namespace layout
+
+/// What gives a VM dirty rings here.
+inline constexpr auto dirty_ring_cap = cap::dirty_log_ring_acq_rel;
+
+/// A register of 64 bits that takes any value.
+inline constexpr RegId<u64> some_register = x(0);
 
 /// What a Guest is made with beside what every guest has.
 struct GuestOptions {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <kvm/x86_64/one_reg.hpp>
 #include <support/guest_base.hpp>
 
 KVMXX_GUEST(hello)
@@ -38,6 +39,12 @@ inline constexpr u64 long_code = code;      //
 inline constexpr u64 stack_end = 0x80000;   // long mode's stack grows down from here
 inline constexpr u16 code_selector = 0x08, data_selector = 0x10, tss_selector = 0x18;
 }  // namespace layout
+
+/// What gives a VM dirty rings here.
+inline constexpr auto dirty_ring_cap = cap::dirty_log_ring;
+
+/// A register of 64 bits that takes any value.
+inline constexpr RegId<u64> some_register = msr_reg(0xc0000081);  // STAR
 
 /// A GuestBase whose vCPU has the host's supported CPUID, ready to load one of
 /// tests/guests/x86_64.

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-#include <cerrno>
-#include <support/guest.hpp>
-#include <sys/mman.h>
+#include "script.hpp"
 
-KVMXX_GUEST(touch)
+#include <cerrno>
+#include <sys/mman.h>
 
 namespace kvm::test {
 namespace {
@@ -67,13 +66,8 @@ TEST_F(PrivateMemory, BacksAGuestThatSharesItWithTheHost) {
     const auto mapping = must(memory.map(0, size));
     const auto slot = guest.vm().add_memory(Slot{1}, Gpa(0x800000), mapping.bytes(), memory, 0);
     ASSERT_OK(slot);
-    guest.load_long(guests::touch());
-    guest.change_regs([](Regs& regs) {
-        regs.rax = 0x5a;
-        regs.rdi = 0x800000;
-        regs.rcx = 3;
-    });
-    (void)guest.run_to<exit::Hlt>();
+    load_script(guest, {{store1, 0x800000, 0x5a}, {store1, 0x802000, 0x5a}});
+    guest.run_to_stop();
     EXPECT_EQ(mapping.bytes()[0], std::byte{0x5a});
     EXPECT_EQ(mapping.bytes()[8192], std::byte{0x5a});
     EXPECT_EQ(mapping.bytes()[12288], std::byte{0});

@@ -2,7 +2,6 @@
 #include "script.hpp"
 
 #include <support/result.hpp>
-#include <thread>
 #include <type_traits>
 
 namespace kvm::test {
@@ -12,17 +11,7 @@ class VmTest : public WithKvm {};
 
 TEST_F(VmTest, OfTheDefaultTypeIsMadeByDefault) {
     EXPECT_OK(kvm().create_vm());
-    EXPECT_OK(kvm().create_vm(VmType::default_vm));
-}
-
-TEST_F(VmTest, OfEveryTypeThatTheCapabilityNamesCanBeMade) {
-    const Flags<VmTypeBit> types = must(kvm().check(cap::vm_types));
-    for (u32 type = 0; type < 32; ++type) {
-        SCOPED_TRACE(type);
-        if (types.bits() >> type & 1) {
-            EXPECT_OK(kvm().create_vm(VmType(type)));
-        }
-    }
+    EXPECT_OK(kvm().create_vm(VmType()));
 }
 
 TEST_F(VmTest, OfATypeThatThereIsNotIsRefused) {
@@ -41,20 +30,12 @@ TEST_F(VmTest, IsAdoptedFromADescriptor) {
 }
 
 TEST_F(VmTest, LivesAsLongAsItsVcpu) {
-    std::optional<Vm> vm(must(kvm().create_vm()));
-    alignas(4096) static std::byte memory[8192];
-    must(vm->add_memory(Slot(0), 0_gpa, memory));
-    memory[0] = std::byte(0xf4);  // hlt
-    Vcpu vcpu = must(vm->create_vcpu(VcpuId(0)));
-    Sregs sregs = must(vcpu.sregs());
-    sregs.cs.base = 0;
-    sregs.cs.selector = 0;
-    must(vcpu.set_sregs(sregs));
-    Regs regs = {};
-    regs.rflags = 2;
-    must(vcpu.set_regs(regs));
-    vm.reset();
-    EXPECT_EQ(must(vcpu.run()).reason(), ExitReason::hlt);
+    Guest guest(kvm());
+    guest.load(guests::stop());
+    {
+        const Vm gone = std::move(guest.vm());
+    }
+    guest.run_to_stop();
 }
 
 TEST_F(VmTest, GivesEachVcpuIdOnce) {
@@ -90,54 +71,13 @@ TEST_F(VmTest, AMovedOneAnswersEbadfAndNeverAPlausibleNumber) {
     EXPECT_ERRNO(vm.create_vcpu(VcpuId(0)), EBADF);
     EXPECT_ERRNO(vm.has_device(DeviceType::vfio), EBADF);
     EXPECT_ERRNO(vm.irq_line_status(Gsi(0), Level::low), EBADF);
-    EXPECT_ERRNO(vm.clock(), EBADF);
     EXPECT_OK(moved.check(cap::irqchip));
 }
 
 TEST_F(VmTest, OrdersOfTheSystemAreNoneOfAVm) {
     const Vm vm = must(kvm().create_vm());
-    EXPECT_ERRNO(call(vm.fd(), op::get_api_version), ENOTTY);
+    EXPECT_FALSE(call(vm.fd(), op::get_api_version)) << "ENOTTY, or on arm64 EINVAL";
     EXPECT_ERRNO(call(kvm().fd(), op::create_vcpu, 0), EINVAL);
-}
-
-TEST_F(VmTest, EnablesCapabilitiesByTypeAndByNumber) {
-    Vm vm = must(kvm().create_vm());
-    REQUIRE_CAP(vm, cap::enable_cap_vm);
-    REQUIRE_CAP(vm, cap::x2apic_api);
-    EXPECT_OK(vm.enable(cap::x2apic_api, X2apicApiFlag::use_32bit_ids));
-    EXPECT_OK(vm.enable_cap(cap::x2apic_api.number, 3));
-    EXPECT_ERRNO(vm.enable(cap::x2apic_api, Flags<X2apicApiFlag>(1u << 30)), EINVAL);
-    const auto unknown = vm.enable_cap(9999);
-    ASSERT_ERRNO(unknown, EINVAL);
-    EXPECT_STREQ(unknown.error().what, "KVM_ENABLE_CAP");
-}
-
-TEST_F(VmTest, TheClockGoesOnAndMayBeSet) {
-    Vm vm = must(kvm().create_vm());
-    REQUIRE_CAP(vm, cap::adjust_clock);
-    const ClockData first = must(vm.clock());
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    EXPECT_GE(must(vm.clock()).clock, first.clock + 1'000'000);
-    ClockData hour = {};
-    hour.clock = 3'600'000'000'000;
-    ASSERT_OK(vm.set_clock(hour));
-    const u64 now = must(vm.clock()).clock;
-    EXPECT_GE(now, hour.clock);
-    EXPECT_LT(now, hour.clock + 60'000'000'000);
-    hour.flags = 1u << 31;
-    EXPECT_ERRNO(vm.set_clock(hour), EINVAL);
-}
-
-TEST_F(VmTest, TheTscFrequencyOfNewVcpusMayBeSet) {
-    Vm vm = must(kvm().create_vm());
-    REQUIRE_CAP(vm, cap::vm_tsc_control);
-    const u32 khz = must(vm.tsc_khz());
-    EXPECT_GT(khz, 100'000u);
-    ASSERT_OK(vm.set_tsc_khz(khz));
-    EXPECT_EQ(must(vm.tsc_khz()), khz);
-    const Vcpu vcpu = must(vm.create_vcpu(VcpuId(0)));
-    EXPECT_EQ(must(vcpu.tsc_khz()), khz);
-    EXPECT_ERRNO(vm.set_tsc_khz(khz), EINVAL);
 }
 
 // cap::device_ctrl is not asked: x86_64 had the ioctl for years before it said so.
@@ -161,7 +101,8 @@ TEST_F(VmTest, ADeviceIsMadeAndItsAttributesAnswer) {
 TEST_F(VmTest, ADeviceThatThereIsNotIsNotFound) {
     Vm vm = must(kvm().create_vm());
     EXPECT_FALSE(must(vm.has_device(DeviceType(999))));
-    EXPECT_FALSE(must(vm.has_device(DeviceType::arm_vgic_v3)));
+    EXPECT_FALSE(must(vm.has_device(DeviceType::xics))) << "another architecture's";
+    EXPECT_ERRNO(vm.create_device(DeviceType::xics), ENODEV);
     EXPECT_ERRNO(vm.create_device(DeviceType(999)), ENODEV);
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include "kick_thread.hpp"
+#include "script.hpp"
 
 #include <csignal>
+#include <interrupts.hpp>
 #include <pthread.h>
 
 namespace kvm::test {
@@ -11,31 +13,29 @@ using namespace std::chrono_literals;
 
 class KickTest : public WithKick {};
 
-ExitReason reason_of(Vcpu& vcpu) { return must(vcpu.run()).reason(); }
-
 TEST_F(KickTest, BeforeRunMakesTheNextRunReturnOnce) {
     Guest guest(kvm());
-    guest.load_real(guests::halt());
+    guest.load(guests::stop());
     const Kick kick = must(guest.vcpu().create_kick());
     kick();
-    EXPECT_EQ(reason_of(guest.vcpu()), ExitReason::intr);
-    EXPECT_EQ(reason_of(guest.vcpu()), ExitReason::hlt);
+    EXPECT_EQ(outcome(guest.vcpu()), interrupted);
+    EXPECT_EQ(outcome(guest.vcpu()), stopped);
 }
 
 TEST_F(KickTest, AfterRunWaitsForTheNextRun) {
     Guest guest(kvm());
-    guest.load_real(guests::halt());
+    guest.load(guests::stop());
     const Kick kick = must(guest.vcpu().create_kick());
-    EXPECT_EQ(reason_of(guest.vcpu()), ExitReason::hlt);
+    EXPECT_EQ(outcome(guest.vcpu()), stopped);
     kick();
     kick();  // two before run() returns are one
-    EXPECT_EQ(reason_of(guest.vcpu()), ExitReason::intr);
-    EXPECT_EQ(reason_of(guest.vcpu()), ExitReason::hlt);
+    EXPECT_EQ(outcome(guest.vcpu()), interrupted);
+    EXPECT_EQ(outcome(guest.vcpu()), stopped);
 }
 
 TEST_F(KickTest, DuringRunEndsIt) {
     Guest guest(kvm());
-    guest.load_real(guests::spin());
+    guest.load(guests::spin());
     const Kick kick = must(guest.vcpu().create_kick());
     std::thread other([&] {
         std::this_thread::sleep_for(50ms);
@@ -46,8 +46,11 @@ TEST_F(KickTest, DuringRunEndsIt) {
 }
 
 TEST_F(KickTest, WakesAVcpuThatHaltsInTheKernel) {
-    Guest guest(kvm(), [](Vm& vm) { must(vm.create_irqchip()); });
-    guest.load_real(guests::halt());
+    if (const std::string why = InterruptGuest::missing(kvm()); !why.empty()) {
+        GTEST_SKIP() << why;
+    }
+    InterruptGuest guest(kvm());
+    guest.load_waiting({{wait}});
     const Kick kick = must(guest.vcpu().create_kick());
     std::thread other([&] {
         std::this_thread::sleep_for(50ms);
@@ -58,15 +61,15 @@ TEST_F(KickTest, WakesAVcpuThatHaltsInTheKernel) {
 }
 
 TEST_F(KickTest, WakesAVcpuThatWaitsForItsStartUp) {
-    Guest guest(kvm(), [](Vm& vm) { must(vm.create_irqchip()); });
-    Vcpu second = must(guest.vm().create_vcpu(VcpuId(1)));
+    Guest guest(kvm(), before_start_up);
+    Vcpu second = vcpu_before_start_up(guest.vm(), VcpuId(1));
     const Kick kick = must(second.create_kick());
     std::thread other([&] {
         std::this_thread::sleep_for(50ms);
         kick();
     });
     const Watchdog watchdog(10s);
-    EXPECT_EQ(reason_of(second), ExitReason::intr);
+    EXPECT_EQ(outcome(second), interrupted);
     EXPECT_FALSE(watchdog.expired());
     other.join();
 }
@@ -93,16 +96,16 @@ private:
 
 TEST_F(KickTest, FromASignalHandlerOnTheVcpusThreadIsNotLost) {
     Guest guest(kvm());
-    guest.load_real(guests::halt());
+    guest.load(guests::stop());
     const KickFromHandler handler(must(guest.vcpu().create_kick()));
     raise(SIGUSR1);  // runs before run(): without the flag, nothing would be left of it
-    EXPECT_EQ(reason_of(guest.vcpu()), ExitReason::intr);
-    EXPECT_EQ(reason_of(guest.vcpu()), ExitReason::hlt);
+    EXPECT_EQ(outcome(guest.vcpu()), interrupted);
+    EXPECT_EQ(outcome(guest.vcpu()), stopped);
 }
 
 TEST_F(KickTest, FromASignalHandlerOnAnotherThreadEndsRun) {
     Guest guest(kvm());
-    guest.load_real(guests::spin());
+    guest.load(guests::spin());
     const KickFromHandler handler(must(guest.vcpu().create_kick()));
     std::thread other([] {
         std::this_thread::sleep_for(50ms);
@@ -126,31 +129,31 @@ TEST_F(KickTest, AfterTheVcpusEndDoesNothing) {
 
 TEST_F(KickTest, FollowsAVcpuThatMoves) {
     Guest guest(kvm());
-    guest.load_real(guests::halt());
+    guest.load(guests::stop());
     Vcpu second = must(guest.vm().create_vcpu(VcpuId(1)));
     const Kick kick = must(guest.vcpu().create_kick());
     const Kick of_second = must(second.create_kick());
     second = std::move(guest.vcpu());  // the second vCPU ends here
     of_second();
-    EXPECT_EQ(reason_of(second), ExitReason::hlt);
+    EXPECT_EQ(outcome(second), stopped);
     kick();
-    EXPECT_EQ(reason_of(second), ExitReason::intr);
-    EXPECT_EQ(reason_of(second), ExitReason::hlt);
+    EXPECT_EQ(outcome(second), interrupted);
+    EXPECT_EQ(outcome(second), stopped);
 }
 
 TEST_F(KickTest, CopiesAreTheSameAndAMovedOneIsEmpty) {
     Guest guest(kvm());
-    guest.load_real(guests::halt());
+    guest.load(guests::stop());
     Kick first = must(guest.vcpu().create_kick());
     Kick copy = first;
     copy();
-    EXPECT_EQ(reason_of(guest.vcpu()), ExitReason::intr);
+    EXPECT_EQ(outcome(guest.vcpu()), interrupted);
     Kick moved = std::move(first);
     first();  // NOLINT(bugprone-use-after-move): that it does nothing is what is tested
-    EXPECT_EQ(reason_of(guest.vcpu()), ExitReason::hlt);
+    EXPECT_EQ(outcome(guest.vcpu()), stopped);
     copy = moved;
     copy();
-    EXPECT_EQ(reason_of(guest.vcpu()), ExitReason::intr);
+    EXPECT_EQ(outcome(guest.vcpu()), interrupted);
 }
 
 TEST_F(KickTest, LeavesErrnoAlone) {
@@ -164,13 +167,13 @@ TEST_F(KickTest, LeavesErrnoAlone) {
 
 TEST_F(KickTest, ReachesOnlyItsOwnVcpu) {
     Guest first(kvm()), second(kvm());
-    first.load_real(guests::spin());
-    second.load_real(guests::spin());
+    first.load(guests::spin());
+    second.load(guests::spin());
     std::atomic<int> ended{0};
     const auto body = [&](int number) {
         return [&ended, number](Vcpu& vcpu) {
             const Watchdog watchdog(10s);
-            EXPECT_EQ(reason_of(vcpu), ExitReason::intr);
+            EXPECT_EQ(outcome(vcpu), interrupted);
             EXPECT_FALSE(watchdog.expired());
             ended += number;
         };
@@ -187,12 +190,12 @@ TEST_F(KickTest, ReachesOnlyItsOwnVcpu) {
 
 TEST_F(KickTest, FollowsTheVcpuToTheThreadThatAskedLast) {
     Guest guest(kvm());
-    guest.load_real(guests::spin());
+    guest.load(guests::spin());
     const Kick first = must(guest.vcpu().create_kick());
     for (int i = 0; i < 3; ++i) {
         VcpuThread thread(guest.vcpu(), [](Vcpu& vcpu) {
             const Watchdog watchdog(10s);
-            EXPECT_EQ(reason_of(vcpu), ExitReason::intr);
+            EXPECT_EQ(outcome(vcpu), interrupted);
             EXPECT_FALSE(watchdog.expired());
         });
         std::this_thread::sleep_for(20ms);
@@ -243,7 +246,7 @@ TEST_F(KickTest, HandlersOfOthersAreNotReplaced) {
 TEST_F(KickTest, CheckedBuildsNoticeAVcpuThatRunsOnAnotherThread) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     Guest guest(kvm());
-    guest.load_real(guests::halt());
+    guest.load(guests::stop());
     const Kick kick = must(guest.vcpu().create_kick());
     EXPECT_DEATH(std::thread([&] { (void)guest.vcpu().run(); }).join(), "create_kick");
 }

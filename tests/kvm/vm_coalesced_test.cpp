@@ -40,7 +40,7 @@ TEST_F(VmCoalesced, WritesAreQueuedInOrderInsteadOfExiting) {
         EXPECT_EQ(number_of(std::as_bytes(std::span(write.data)).first(write.len)), values[i]);
     }
     EXPECT_FALSE(writes.pop(write));
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
 }
 
 TEST_F(VmCoalesced, AFullRingExitsAndGoesOnOnceThereIsRoom) {
@@ -62,7 +62,7 @@ TEST_F(VmCoalesced, AFullRingExitsAndGoesOnOnceThereIsRoom) {
             ASSERT_LT(taken, ring_holds) << "no ring holds more";
             ASSERT_EQ(write.phys_addr, layout::mmio + next * 4) << "in order";
         }
-        if (exit.reason() == ExitReason::hlt) {
+        if (is_stop(exit)) {
             break;
         }
         ASSERT_EQ(number_of(guest.payload<exit::MmioWrite>(exit).data), next)
@@ -73,24 +73,6 @@ TEST_F(VmCoalesced, AFullRingExitsAndGoesOnOnceThereIsRoom) {
     EXPECT_EQ(next, rounds * (ring_holds + 1)) << "none is lost, across the ring's end";
     EXPECT_GE(exits, rounds);
     EXPECT_LE(exits, 20u);
-}
-
-TEST_F(VmCoalesced, PortsAreQueuedToo) {
-    REQUIRE_CAP(kvm(), cap::coalesced_pio);
-    Guest guest(kvm());
-    CoalescedRing writes = ring(guest);
-    ASSERT_OK(guest.vm().register_coalesced_mmio(Port(0x510), 4));
-    load_script(guest, {{out1, 0x510, 1}, {out2, 0x512, 2}, {out1, 0x514, 3}});
-    EXPECT_EQ(guest.run_to<exit::IoOut>().port, Port(0x514));
-    CoalescedMmio write;
-    ASSERT_TRUE(writes.pop(write));
-    EXPECT_EQ(write.phys_addr, 0x510u);
-    EXPECT_EQ(write.pio, 1u);
-    ASSERT_TRUE(writes.pop(write));
-    EXPECT_EQ(write.phys_addr, 0x512u);
-    EXPECT_EQ(write.len, 2u);
-    EXPECT_FALSE(writes.pop(write));
-    ASSERT_OK(guest.vm().unregister_coalesced_mmio(Port(0x510), 4));
 }
 
 TEST_F(VmCoalesced, AfterUnregisteringWritesExitAgain) {
@@ -114,7 +96,7 @@ TEST_F(VmCoalesced, AZoneIsUnregisteredByBytesWithinIt) {
     ASSERT_OK(guest.vm().register_coalesced_mmio(Gpa(layout::mmio), 0x100));
     EXPECT_OK(guest.vm().unregister_coalesced_mmio(Gpa(layout::mmio), 0x200)) << "no zone has them";
     load_script(guest, {{store1, layout::mmio, 1}, {}, {store1, layout::mmio, 2}});
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     CoalescedMmio write;
     EXPECT_TRUE(writes.pop(write));
     EXPECT_OK(guest.vm().unregister_coalesced_mmio(Gpa(layout::mmio + 0x10), 8));
@@ -133,7 +115,7 @@ TEST_F(VmCoalesced, TheRingIsMappedFromItsOwnPageOnlyAndMoves) {
     EXPECT_FALSE(first.pop(write));  // NOLINT(bugprone-use-after-move)
     ASSERT_OK(guest.vm().register_coalesced_mmio(Gpa(layout::mmio), 0x100));
     load_script(guest, {{store1, layout::mmio, 1}});
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     first = std::move(second);
     EXPECT_TRUE(first.pop(write));
 }

@@ -49,38 +49,16 @@ void ask_for_immediate_exit(Vcpu& vcpu) {
 TEST_F(VcpuRun, AnImmediateExitIsAnInterruptionOnce) {
     REQUIRE_CAP(kvm(), cap::immediate_exit);
     Guest guest(kvm());
-    guest.load_real(guests::hello());
+    guest.load(guests::stop());
     ask_for_immediate_exit(guest.vcpu());
     guest.run_to<exit::Interrupted>();
-    EXPECT_EQ(guest.regs().rip, layout::real_code) << "the guest has not run";
-    guest.run_to<exit::IoOut>();
-}
-
-TEST_F(VcpuRun, CompletingPendingIoBringsTheReplyIntoTheRegisters) {
-    REQUIRE_CAP(kvm(), cap::immediate_exit);
-    Guest guest(kvm());
-    guest.load_real(guests::echo());
-    const auto in = guest.run_to<exit::IoIn>();
-    in.data[0] = std::byte(0x42);
-    ASSERT_OK(guest.vcpu().complete_pending_io());
-    const Regs regs = guest.regs();
-    EXPECT_EQ(regs.rax & 0xff, 0x42u);
-    EXPECT_EQ(regs.rip, layout::real_code + guests::echo_between());
-    EXPECT_EQ(number_of(guest.run_to<exit::IoOut>().data), 0x42u);
-}
-
-TEST_F(VcpuRun, CompletingNothingLeavesTheGuestAlone) {
-    REQUIRE_CAP(kvm(), cap::immediate_exit);
-    Guest guest(kvm());
-    guest.load_real(guests::hello());
-    ASSERT_OK(guest.vcpu().complete_pending_io());
-    EXPECT_EQ(guest.regs().rip, layout::real_code);
-    guest.run_to<exit::IoOut>();
+    EXPECT_EQ(guest.program_counter(), layout::code) << "the guest has not run";
+    guest.run_to_stop();
 }
 
 TEST_F(VcpuRun, APendingSignalThatOnlyTheThreadBlocksEndsRunWithoutItsHandler) {
     Guest guest(kvm());
-    guest.load_real(guests::spin());
+    guest.load(guests::spin());
     BlockedSignal signal;
     ASSERT_OK(guest.vcpu().set_signal_mask(0));
     guest.run_to<exit::Interrupted>(std::chrono::seconds(5));
@@ -90,40 +68,20 @@ TEST_F(VcpuRun, APendingSignalThatOnlyTheThreadBlocksEndsRunWithoutItsHandler) {
 
 TEST_F(VcpuRun, APendingSignalThatTheMaskBlocksDoesNotEndRun) {
     Guest guest(kvm());
-    guest.load_real(guests::hello());
+    guest.load(guests::stop());
     const BlockedSignal signal;
     ASSERT_OK(guest.vcpu().set_signal_mask(u64(1) << (SIGUSR1 - 1)));
-    guest.run_to<exit::IoOut>();
+    guest.run_to_stop();
     EXPECT_EQ(handled, 0);
 }
 
 TEST_F(VcpuRun, WithoutAMaskTheThreadsOwnCounts) {
     Guest guest(kvm());
-    guest.load_real(guests::hello());
+    guest.load(guests::stop());
     const BlockedSignal signal;
     ASSERT_OK(guest.vcpu().set_signal_mask(0));
     ASSERT_OK(guest.vcpu().clear_signal_mask());
-    guest.run_to<exit::IoOut>();
-}
-
-TEST_F(VcpuRun, TheRestOfAnInstructionIsToldWhenCompleting) {
-    REQUIRE_CAP(kvm(), cap::immediate_exit);
-    Guest guest(kvm());
-    guest.load_long(guests::copy16());
-    guest.change_regs([](Regs& regs) {
-        regs.rsi = layout::mmio;
-        regs.rdi = layout::data;
-    });
-    guest.run_to<exit::MmioRead>().data[0] = std::byte(0x11);
-    auto rest = must(guest.vcpu().complete_pending_io());
-    const auto second = guest.payload<exit::MmioRead>(rest);
-    EXPECT_EQ(second.address, Gpa(layout::mmio + 8));
-    std::memset(second.data.data(), 0x22, second.data.size());
-    rest = must(guest.vcpu().complete_pending_io());
-    guest.payload<exit::Interrupted>(rest);
-    guest.run_to<exit::Hlt>();
-    EXPECT_EQ(guest.read<u8>(layout::data), 0x11);
-    EXPECT_EQ(guest.read<u64>(layout::data + 8), 0x2222'2222'2222'2222u);
+    guest.run_to_stop();
 }
 
 /// Lets nothing of this user queue signals, as long as it lives.
@@ -143,7 +101,7 @@ private:
 TEST_F(VcpuRun, AKickArrivesEvenWhereNoSignalCanBeQueued) {
     REQUIRE_CAP(kvm(), cap::immediate_exit);
     Guest guest(kvm());
-    guest.load_real(guests::spin());
+    guest.load(guests::spin());
     ASSERT_OK(install_kick_handler());
     const Kick kick = must(guest.vcpu().create_kick());
     const NoSignalQueue full;
@@ -152,12 +110,6 @@ TEST_F(VcpuRun, AKickArrivesEvenWhereNoSignalCanBeQueued) {
         kick();
     });
     guest.run_to<exit::Interrupted>(std::chrono::seconds(5));
-}
-
-TEST_F(VcpuRun, EnablesACapabilityOfTheVcpu) {
-    REQUIRE_CAP(kvm(), cap::enforce_pv_feature_cpuid);
-    Guest guest(kvm());
-    EXPECT_OK(guest.vcpu().enable(cap::enforce_pv_feature_cpuid, Switch::on));
 }
 
 TEST_F(VcpuRun, RefusesToEnableWhatDoesNotExist) {

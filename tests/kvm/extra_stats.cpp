@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "script.hpp"
+
 #include <set>
-#include <support/guest.hpp>
 
 namespace kvm::test {
 namespace {
@@ -43,9 +44,9 @@ TEST_F(Statistics, OfAVcpuCountItsExits) {
     EXPECT_EQ(exits->unit, StatsUnit::none);
     ASSERT_OK(stats.update());
     const u64 before = stats.values(*exits)[0];
-    guest.load_real(guests::count());
+    load_script(guest, std::vector<Operation>(10, {store1, layout::mmio, 1}));
     for (int i = 0; i < 10; ++i) {
-        (void)guest.run_to<exit::IoOut>();
+        guest.run_to_write(layout::mmio);
     }
     ASSERT_OK(stats.update());
     EXPECT_GE(stats.values(*exits)[0], before + 10);

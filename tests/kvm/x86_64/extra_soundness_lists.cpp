@@ -9,23 +9,11 @@
 namespace kvm::test {
 namespace {
 
-class Soundness : public WithKvm {};
+class SoundnessX86 : public WithKvm {};
 
 constexpr Gpa above{layout::memory_size};
 
-TEST_F(Soundness, ASlotThatHasATokenIsNotChangedBehindIt) {
-    Guest guest(kvm());
-    const u64 memory = reinterpret_cast<u64>(guest.memory().data());
-    // Were slot 0 removed and made again, longer, its token's bitmap would be too short.
-    EXPECT_ERRNO(guest.vm().set_user_memory_region({0, 0, 0, 0, 0}), EEXIST);
-    EXPECT_ERRNO(guest.vm().set_user_memory_region({0, 0, 0, 0x1000, memory}), EEXIST);
-    UserspaceMemoryRegion2 region = {};
-    EXPECT_ERRNO(guest.vm().set_user_memory_region2(region), EEXIST);
-    EXPECT_OK(guest.vm().remove_memory(std::move(guest.slot())));
-    EXPECT_OK(guest.vm().set_user_memory_region({0, 0, 0, 0x1000, memory})) << "now it has none";
-}
-
-TEST_F(Soundness, ACountBeyondTheCapacityNeverReachesTheKernel) {
+TEST_F(SoundnessX86, ACountBeyondTheCapacityNeverReachesTheKernel) {
     Guest guest(kvm());
     const CpuidList supported = must(kvm().supported_cpuid());
     CpuidList leaves = must(CpuidList::from(supported));
@@ -47,7 +35,7 @@ TEST_F(Soundness, ACountBeyondTheCapacityNeverReachesTheKernel) {
     EXPECT_ERRNO(guest.vcpu().set_nested_state(nested), EMSGSIZE);
 }
 
-TEST_F(Soundness, RoutingTakesAsManyEntriesAsTheKernelDoes) {
+TEST_F(SoundnessX86, RoutingTakesAsManyEntriesAsTheKernelDoes) {
     const Vm vm = must(kvm().create_vm());
     ASSERT_OK(vm.create_irqchip());
     const int most = must(vm.check(cap::irq_routing));
@@ -64,7 +52,7 @@ TEST_F(Soundness, RoutingTakesAsManyEntriesAsTheKernelDoes) {
     EXPECT_ERRNO(vm.set_gsi_routing(must(GsiRouting::from(entries))), EINVAL);
 }
 
-TEST_F(Soundness, AnAddressSpaceOfItsOwnHasSlotsOfItsOwn) {
+TEST_F(SoundnessX86, AnAddressSpaceOfItsOwnHasSlotsOfItsOwn) {
     Guest guest(kvm());
     if (must(guest.vm().check(cap::multi_address_space)) < 2) {
         GTEST_SKIP() << lacks("MULTI_ADDRESS_SPACE");

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "script.hpp"
+
 #include <algorithm>
 #include <cerrno>
-#include <support/guest.hpp>
-#include <vector>
-
-KVMXX_GUEST(touch)
 
 namespace kvm::test {
 namespace {
@@ -12,66 +10,65 @@ namespace {
 class DirtyRings : public WithKvm {};
 
 constexpr std::size_t ring_bytes = 64 * 1024;
-constexpr u64 first_page = layout::data / 4096;
 
-/// A guest whose slot 0 logs into a ring.
+/// A guest with a second slot, which logs into a ring.
 struct RingGuest : Guest {
     RingGuest(const Kvm& kvm, std::size_t bytes)
-        : Guest(kvm,
-                [bytes](Vm& vm) { must(vm.enable(cap::dirty_log_ring, static_cast<u64>(bytes))); }),
+        : Guest(kvm, [bytes](Vm& vm) { must(vm.enable(dirty_ring_cap, static_cast<u64>(bytes))); }),
           ring(must(DirtyRing::map(vcpu(), bytes))) {
-        must(vm().set_memory_flags(slot(), MemFlag::log_dirty_pages));
+        log = must(vm().add_memory(Slot(1), Gpa(layout::memory_size), pages.bytes(),
+                                   MemFlag::log_dirty_pages));
     }
-    /// Has the guest write to `pages` pages from the `first` one of its data on.
-    void touch(u64 first, u64 pages) {
-        load_long(guests::touch());
-        change_regs([&](Regs& regs) {
-            regs.rdi = layout::data + first * 4096;
-            regs.rcx = pages;
-        });
+    /// Has the guest write to `count` of the slot's pages from the `first` one on.
+    void touch(u64 first, u64 count) {
+        std::vector<Operation> script;
+        for (u64 page = first; page < first + count; ++page) {
+            script.push_back({store1, layout::memory_size + page * 4096, 1});
+        }
+        load_script(*this, std::move(script));
     }
-    /// What was harvested of the guest's data, by page from there.
+    /// The slot's pages that were written.
     std::vector<u64> harvest() {
-        std::vector<u64> pages;
+        std::vector<u64> found;
         ring.harvest([&](DirtyRing::Page page) {
-            EXPECT_EQ(page.slot, Slot(0));
-            if (page.offset >= first_page) {
-                pages.push_back(page.offset - first_page);
-            }
+            EXPECT_EQ(page.slot, Slot(1));
+            found.push_back(page.offset);
         });
-        return pages;
+        return found;
     }
 
+    Pages pages{256};
     DirtyRing ring;
+    std::optional<Memslot> log;
 };
 
 TEST_F(DirtyRings, NameThePagesInTheOrderInWhichTheyWereWritten) {
-    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    REQUIRE_CAP(kvm(), dirty_ring_cap);
     RingGuest guest(kvm(), ring_bytes);
     guest.touch(0, 5);
-    (void)guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(guest.harvest(), (std::vector<u64>{0, 1, 2, 3, 4}));
     EXPECT_TRUE(guest.harvest().empty());
 }
 
 TEST_F(DirtyRings, NameAPageAgainAfterAReset) {
-    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    REQUIRE_CAP(kvm(), dirty_ring_cap);
     RingGuest guest(kvm(), ring_bytes);
     guest.touch(7, 1);
-    (void)guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(guest.harvest(), (std::vector<u64>{7}));
     EXPECT_GE(must(guest.vm().reset_dirty_rings()), 1u);
     guest.touch(7, 1);
-    (void)guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(guest.harvest(), (std::vector<u64>{7}));
 }
 
 TEST_F(DirtyRings, EndARunWhenTheyAreFullAndLoseNothing) {
-    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    REQUIRE_CAP(kvm(), dirty_ring_cap);
     constexpr std::size_t small = 4096;  // 256 entries, of which the kernel keeps some in reserve
     const auto made = [&] {
         Vm vm = must(kvm().create_vm());
-        return vm.enable(cap::dirty_log_ring, static_cast<u64>(small));
+        return vm.enable(dirty_ring_cap, static_cast<u64>(small));
     }();
     if (!made) {
         GTEST_SKIP() << "this KVM takes no ring of 4 KiB: " << describe(made.error());
@@ -85,7 +82,7 @@ TEST_F(DirtyRings, EndARunWhenTheyAreFullAndLoseNothing) {
         const Exit exit = guest.run();
         const auto some = guest.harvest();
         seen.insert(seen.end(), some.begin(), some.end());
-        if (exit.reason() == ExitReason::hlt) {
+        if (is_stop(exit)) {
             break;
         }
         ASSERT_EQ(exit.reason(), ExitReason::dirty_ring_full) << describe(exit);
@@ -101,10 +98,10 @@ TEST_F(DirtyRings, EndARunWhenTheyAreFullAndLoseNothing) {
 }
 
 TEST_F(DirtyRings, TakeTheBitmapsPlace) {
-    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    REQUIRE_CAP(kvm(), dirty_ring_cap);
     RingGuest guest(kvm(), ring_bytes);
-    std::vector<u64> bitmap(guest.slot().bitmap_words());
-    EXPECT_ERRNO(guest.vm().dirty_log(guest.slot(), bitmap), ENXIO);
+    std::vector<u64> bitmap(guest.log->bitmap_words());
+    EXPECT_ERRNO(guest.vm().dirty_log(*guest.log, bitmap), ENXIO);
 }
 
 TEST_F(DirtyRings, HaveASizeThatIsAPowerOfTwoPages) {
@@ -115,18 +112,18 @@ TEST_F(DirtyRings, HaveASizeThatIsAPowerOfTwoPages) {
 }
 
 TEST_F(DirtyRings, AreAsLongAsTheyWereEnabled) {
-    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    REQUIRE_CAP(kvm(), dirty_ring_cap);
     RingGuest guest(kvm(), ring_bytes);
     EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), ring_bytes / 2), EINVAL);
     EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), ring_bytes * 2), EINVAL);
 }
 
 TEST_F(DirtyRings, AreMappedOnceSinceTheKernelGoesOnWhereTheLastOneStopped) {
-    REQUIRE_CAP(kvm(), cap::dirty_log_ring);
+    REQUIRE_CAP(kvm(), dirty_ring_cap);
     RingGuest guest(kvm(), ring_bytes);
     EXPECT_ERRNO(DirtyRing::map(guest.vcpu(), ring_bytes), EBUSY);
     guest.touch(0, 2);
-    (void)guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(guest.harvest(), (std::vector<u64>{0, 1})) << "the owner is undisturbed";
     {
         const DirtyRing gone = std::move(guest.ring);

@@ -30,11 +30,11 @@ protected:
 
 TEST_F(KickStress, EveryKickOfAGuestThatSpinsIsAnswered) {
     Guest guest(kvm());
-    guest.load_real(guests::spin());
+    guest.load(guests::spin());
     Doorbell bell;
     VcpuThread thread(guest.vcpu(), [&](Vcpu& vcpu) {
         while (!bell.closed()) {
-            EXPECT_EQ(must(vcpu.run()).reason(), ExitReason::intr);
+            EXPECT_EQ(outcome(vcpu), interrupted);
             bell.answer();
         }
     });
@@ -43,7 +43,7 @@ TEST_F(KickStress, EveryKickOfAGuestThatSpinsIsAnswered) {
 
 TEST_F(KickStress, EveryKickOfAGuestThatExitsIsAnswered) {
     Guest guest(kvm());
-    guest.load_real(guests::halt());
+    guest.load(guests::stop());
     Doorbell bell;
     VcpuThread thread(guest.vcpu(), [&](Vcpu& vcpu) {
         while (!bell.closed()) {
@@ -57,12 +57,12 @@ TEST_F(KickStress, EveryKickOfAGuestThatExitsIsAnswered) {
 
 TEST_F(KickStress, KicksFromSeveralThreadsAtOnceAreAnswered) {
     Guest guest(kvm());
-    guest.load_real(guests::spin());
+    guest.load(guests::spin());
     constexpr int threads = 3;
     Doorbell bells[threads];
     VcpuThread thread(guest.vcpu(), [&](Vcpu& vcpu) {
         while (!bells[0].closed()) {
-            EXPECT_EQ(must(vcpu.run()).reason(), ExitReason::intr);
+            EXPECT_EQ(outcome(vcpu), interrupted);
             for (Doorbell& bell : bells) {
                 bell.answer();
             }
@@ -82,7 +82,7 @@ TEST_F(KickStress, KicksFromSeveralThreadsAtOnceAreAnswered) {
 
 TEST_F(KickStress, KicksAreAnsweredWhileTheVcpuChangesThreads) {
     Guest guest(kvm());
-    guest.load_real(guests::spin());
+    guest.load(guests::spin());
     Doorbell bell;
     const Kick kick = must(guest.vcpu().create_kick());
     std::mutex turn;
@@ -92,7 +92,7 @@ TEST_F(KickStress, KicksAreAnsweredWhileTheVcpuChangesThreads) {
                 const std::lock_guard lock(turn);
                 const Kick mine = must(guest.vcpu().create_kick());
                 const Watchdog watchdog(std::chrono::seconds(20));
-                EXPECT_EQ(must(guest.vcpu().run()).reason(), ExitReason::intr);
+                EXPECT_EQ(outcome(guest.vcpu()), interrupted);
                 bell.answer();
             }
             std::this_thread::yield();

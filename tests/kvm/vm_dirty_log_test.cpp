@@ -14,7 +14,7 @@ protected:
     static constexpr u64 page_count = 130;
     using Bitmap = std::vector<u64>;
 
-    /// Has the guest write to these pages, and then halt; again for each list.
+    /// Has the guest write to these pages, and then stop; again for each list.
     static void load_writes(Guest& guest, std::vector<std::vector<u64>> lists) {
         std::vector<Operation> script;
         for (const auto& list : lists) {
@@ -47,10 +47,10 @@ TEST_F(VmDirtyLog, NamesExactlyThePagesWrittenSinceTheLastCall) {
         must(guest.vm().add_memory(Slot(1), base, pages_.bytes(), MemFlag::log_dirty_pages));
     EXPECT_EQ(slot.bitmap_words(), 3u);
     load_writes(guest, {{0, 3, 63, 64, 129}, {3}});
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(log(guest.vm(), slot), bits({0, 3, 63, 64, 129}));
     EXPECT_EQ(log(guest.vm(), slot), bits({}));
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(log(guest.vm(), slot), bits({3}));
 }
 
@@ -60,14 +60,14 @@ TEST_F(VmDirtyLog, LoggingStartsAndEndsWithTheSlotsFlags) {
     load_writes(guest, {{1}, {2}, {4}});
     Bitmap bitmap(3);
     EXPECT_ERRNO(guest.vm().dirty_log(slot, bitmap), ENOENT);
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     ASSERT_OK(guest.vm().set_memory_flags(slot, MemFlag::log_dirty_pages));
     EXPECT_EQ(slot.flags(), Flags(MemFlag::log_dirty_pages));
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(log(guest.vm(), slot), bits({2}));
     ASSERT_OK(guest.vm().set_memory_flags(slot, {}));
     EXPECT_ERRNO(guest.vm().dirty_log(slot, bitmap), ENOENT);
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
 }
 
 TEST_F(VmDirtyLog, ABitmapThatIsTooShortIsRefusedAndNothingBehindItTouched) {
@@ -75,7 +75,7 @@ TEST_F(VmDirtyLog, ABitmapThatIsTooShortIsRefusedAndNothingBehindItTouched) {
     Memslot slot =
         must(guest.vm().add_memory(Slot(1), base, pages_.bytes(), MemFlag::log_dirty_pages));
     load_writes(guest, {{0, 64, 129}});
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     Bitmap bitmap(8, 0xdead);
     const auto done = guest.vm().dirty_log(slot, std::span(bitmap).first(2));
     ASSERT_ERRNO(done, EMSGSIZE);
@@ -94,7 +94,7 @@ TEST_F(VmDirtyLog, WithManualProtectTheLogStaysUntilItIsCleared) {
     Memslot slot =
         must(guest.vm().add_memory(Slot(1), base, pages_.bytes(), MemFlag::log_dirty_pages));
     load_writes(guest, {{5, 64, 70, 129}, {64}});
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(log(guest.vm(), slot), bits({5, 64, 70, 129}));
     EXPECT_EQ(log(guest.vm(), slot), bits({5, 64, 70, 129})) << "reading clears nothing";
     const u64 second_word[] = {1};  // page 64 of 64 to 127
@@ -103,7 +103,7 @@ TEST_F(VmDirtyLog, WithManualProtectTheLogStaysUntilItIsCleared) {
     const u64 last[] = {3};  // the slot's end needs no multiple of 64
     ASSERT_OK(guest.vm().clear_dirty_log(slot, 128, 2, last));
     EXPECT_EQ(log(guest.vm(), slot), bits({5, 70}));
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(log(guest.vm(), slot), bits({5, 64, 70}));
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include "script.hpp"
 
+#include <atomic>
 #include <support/pages.hpp>
 #include <support/result.hpp>
+#include <thread>
 
 namespace kvm::test {
 namespace {
@@ -27,7 +29,7 @@ TEST_F(VmMemory, TheGuestReadsAndWritesWhatIsAdded) {
     pages_.bytes()[0x1005] = std::byte(0x77);
     load_script(guest, {{load1, layout::memory_size + 0x1005, 0},
                         {store4, layout::memory_size + 0x2000, 0x12345678}});
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(loaded(guest, 0), 0x77u);
     EXPECT_EQ(number_of(pages_.bytes().subspan(0x2000, 4)), 0x12345678u);
 }
@@ -39,7 +41,7 @@ TEST_F(VmMemory, WhatIsRemovedIsMmioAgainAndItsSlotMayBeReused) {
                         {},
                         {store1, layout::memory_size, 2},
                         {store1, layout::memory_size, 3}});
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     ASSERT_OK(guest.vm().remove_memory(std::move(slot)));
     EXPECT_FALSE(slot.valid());
     const auto write = guest.run_to<exit::MmioWrite>();
@@ -48,7 +50,7 @@ TEST_F(VmMemory, WhatIsRemovedIsMmioAgainAndItsSlotMayBeReused) {
     EXPECT_EQ(pages_.bytes()[0], std::byte(1));
     slot = must(guest.vm().add_memory(Slot(1), above, pages_.bytes().first(0x1000)));
     EXPECT_TRUE(slot.valid());
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(pages_.bytes()[0], std::byte(3));
 }
 
@@ -60,7 +62,7 @@ TEST_F(VmMemory, MovesToAnotherAddress) {
     load_script(guest,
                 {{store1, layout::memory_size, 1}, {store1, layout::memory_size + 1_MiB, 2}});
     EXPECT_EQ(guest.run_to<exit::MmioWrite>().address, above);
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(pages_.bytes()[0], std::byte(2));
     expect_error(guest.vm().move_memory(slot, 0x1000_gpa), EEXIST, 1);
     expect_error(guest.vm().move_memory(slot, above + 1), EINVAL, 1);
@@ -193,11 +195,38 @@ TEST_F(VmMemory, TheIoctlsSecondVersionWorksToo) {
     region.userspace_addr = memory;
     EXPECT_OK(guest.vm().set_user_memory_region2(region));
     load_script(guest, {{store1, layout::memory_size, 9}});
-    guest.run_to<exit::Hlt>();
+    guest.run_to_stop();
     EXPECT_EQ(pages_.bytes()[0], std::byte(9));
     region.guest_phys_addr = 7;
     region.slot = 2;
     expect_error(guest.vm().set_user_memory_region2(region), EINVAL, 2);
+}
+
+TEST_F(VmMemory, SlotsComeAndGoWhileTheGuestRuns) {
+    Guest guest(kvm());
+    std::vector<Operation> script;
+    for (u64 i = 0; i < 256; ++i) {
+        script.push_back({store1, layout::mmio, i});
+    }
+    script.push_back({go_to, operation_at(0)});
+    load_script(guest, script);
+    std::atomic<bool> done{false};
+    std::thread changer([&] {
+        for (int i = 0; i < 50; ++i) {
+            auto slot = guest.vm().add_memory(Slot(1), above, pages_.bytes());
+            EXPECT_OK(slot);
+            if (slot) {
+                EXPECT_OK(guest.vm().remove_memory(std::move(*slot)));
+            }
+        }
+        done = true;
+    });
+    u64 expected = 0;
+    while (!done) {
+        EXPECT_EQ(guest.run_to_write(layout::mmio), expected++ & 0xff);
+    }
+    changer.join();
+    EXPECT_EQ(guest.run_to_write(layout::mmio), expected & 0xff);
 }
 
 }  // namespace
