@@ -41,7 +41,7 @@ function(_kvmxx_objects variable target compiler)
     endif()
     add_custom_command(
       OUTPUT ${object}
-      COMMAND ${command} -O2 -DNDEBUG -Wall -Wextra -Wshadow -Werror ${quiet} -I${PROJECT_SOURCE_DIR}/include
+      COMMAND ${command} -O2 -DNDEBUG -Wall -Wextra -Wshadow -Werror ${quiet} -I${PROJECT_SOURCE_DIR}/src -I${PROJECT_SOURCE_DIR}/include
               -MD -MF ${object}.d -c ${source} -o ${object}
       DEPENDS ${source} DEPFILE ${object}.d VERBATIM
       COMMENT "Compiling ${name} with ${compiler} -O2")

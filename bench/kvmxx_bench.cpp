@@ -12,6 +12,7 @@
 #include <kvm/kvm.hpp>
 #include <kvm/throw.hpp>
 #include <map>
+#include <span>
 #include <string>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -135,10 +136,33 @@ void add_creation() {
     });
 }
 
+constexpr std::size_t largest_copy = 64 << 20;
+
+std::span<std::byte> copy_buffer() {
+    static std::vector<std::byte> buffer(largest_copy);
+    return buffer;
+}
+
+/// One copy of `bytes` bytes by us and by memcpy, between the same two places.
+template <class Ours, class Plain>
+void add_copy(const std::string& what, std::size_t bytes, Ours ours, Plain plain) {
+    const auto add = [&](const char* who, auto copy) {
+        benchmark::RegisterBenchmark((what + "/" + who).c_str(), [=](benchmark::State& state) {
+            measure(state, [&] {
+                const int done = copy(copy_buffer().first(bytes));
+                benchmark::ClobberMemory();
+                return done;
+            });
+        });
+    };
+    add("kvmxx", ours);
+    add("C", plain);
+}
+
 /// Guest memory needs no VM to be copied to and from.
 void add_memory() {
     static const auto guest_memory = [] {
-        const vmm::Region region{kvm::Gpa(0), 64 << 20};
+        const vmm::Region region{kvm::Gpa(0), 128 << 20};
         auto memory = vmm::GuestMemory::create({&region, 1});
         if (!memory) {
             std::fprintf(stderr, "kvmxx_bench: %s\n", memory.error().message.c_str());
@@ -146,26 +170,23 @@ void add_memory() {
         }
         return std::move(*memory);
     }();
-    for (const std::size_t bytes :
-         {std::size_t(8), std::size_t(64), std::size_t(4096), std::size_t(1) << 20}) {
-        const std::string what = "copy-" + std::to_string(bytes);
-        benchmark::RegisterBenchmark((what + "/kvmxx").c_str(), [=](benchmark::State& state) {
-            std::vector<std::byte> buffer(bytes);
-            measure(state, [&] {
-                auto done = guest_memory.write(kvm::Gpa(0x10000), buffer);
-                benchmark::ClobberMemory();
-                return done ? 0 : -1;
-            });
-        });
-        benchmark::RegisterBenchmark((what + "/C").c_str(), [=](benchmark::State& state) {
-            std::vector<std::byte> buffer(bytes);
-            std::byte* to = guest_memory.host_span(kvm::Gpa(0x10000), bytes)->data();
-            measure(state, [&] {
-                std::memcpy(to, buffer.data(), bytes);
-                benchmark::ClobberMemory();
+    const kvm::Gpa address(0x10000);
+    for (std::size_t bytes = 32; bytes <= largest_copy; bytes *= bytes < 4096 ? 2 : 4) {
+        std::byte* const host = guest_memory.host_span(address, bytes)->data();
+        add_copy(
+            "copy-" + std::to_string(bytes), bytes,
+            [=](auto buffer) { return guest_memory.write(address, buffer) ? 0 : -1; },
+            [=](auto buffer) {
+                std::memcpy(host, buffer.data(), buffer.size());
                 return 0;
             });
-        });
+        add_copy(
+            "fetch-" + std::to_string(bytes), bytes,
+            [=](auto buffer) { return guest_memory.read(address, buffer) ? 0 : -1; },
+            [=](auto buffer) {
+                std::memcpy(buffer.data(), host, buffer.size());
+                return 0;
+            });
     }
 }
 

@@ -43,6 +43,12 @@ inline bool is_aligned(const std::byte* host, std::size_t size) {
     return (reinterpret_cast<std::uintptr_t>(host) & (size - 1)) == 0;
 }
 
+/// Whether load_guest() and store_guest() need no call, or one that is worth it.
+template <std::size_t Size>
+inline bool is_simple(const std::byte* host) {
+    return !is_word<Size> || is_aligned(host, Size);
+}
+
 template <std::size_t Size>
 inline void load_guest(std::byte* to, const std::byte* guest) {
     if constexpr (is_word<Size>) {

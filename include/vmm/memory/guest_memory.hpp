@@ -144,24 +144,25 @@ public:
     /// The value at `address`, in the guest's (little-endian) bytes. Errors: EFAULT (not all RAM).
     template <GuestValue T>
     Result<T> read(kvm::Gpa address) const {
-        std::array<std::byte, sizeof(T)> bytes;
-        if (const std::byte* host = find(address, sizeof(T))) [[likely]] {
-            detail::load_guest<sizeof(T)>(bytes.data(), host);
-        } else if (auto done = read(address, std::span<std::byte>(bytes)); !done) {
-            return std::unexpected(std::move(done).error());
+        const std::byte* host = find(address, sizeof(T));
+        if (!host || !detail::is_simple<sizeof(T)>(host)) [[unlikely]] {
+            return read_slowly<T>(address);
         }
+        std::array<std::byte, sizeof(T)> bytes;
+        detail::load_guest<sizeof(T)>(bytes.data(), host);
         return std::bit_cast<T>(bytes);
     }
     /// Stores `value` at `address`. Errors: EFAULT (not all RAM), EROFS (read-only).
     template <GuestValue T>
     Result<void> write(kvm::Gpa address, const T& value) const {
-        const auto bytes = std::bit_cast<std::array<std::byte, sizeof(T)>>(value);
-        if (std::byte* host = find_writable(address, sizeof(T))) [[likely]] {
-            detail::store_guest<sizeof(T)>(host, bytes.data());
-            note_write(address, sizeof(T));
-            return {};
+        std::byte* host = find_writable(address, sizeof(T));
+        if (!host || !detail::is_simple<sizeof(T)>(host)) [[unlikely]] {
+            return write_slowly(address, value);
         }
-        return write(address, std::span<const std::byte>(bytes));
+        const auto bytes = std::bit_cast<std::array<std::byte, sizeof(T)>>(value);
+        detail::store_guest<sizeof(T)>(host, bytes.data());
+        note_write(address, sizeof(T));
+        return {};
     }
     /// The word at `address`; what other threads and the guest stored before the store that this
     /// reads from is visible after it: for rings. Errors: EINVAL (not aligned), EFAULT (not RAM).
@@ -170,7 +171,7 @@ public:
         using W = typename detail::Word<sizeof(T)>::Type;
         const std::byte* host = find(address, sizeof(T));
         if (!host || !detail::is_aligned(host, sizeof(T))) [[unlikely]] {
-            return bad_word(address, sizeof(T), Access::read_only);
+            return fail_word<T, sizeof(T)>(address, Access::read_only);
         }
         return std::bit_cast<T>(
             __atomic_load_n(reinterpret_cast<const W*>(host), __ATOMIC_ACQUIRE));
@@ -182,7 +183,7 @@ public:
         using W = typename detail::Word<sizeof(T)>::Type;
         std::byte* host = find_writable(address, sizeof(T));
         if (!host || !detail::is_aligned(host, sizeof(T))) [[unlikely]] {
-            return bad_word(address, sizeof(T), Access::read_write);
+            return fail_word<void, sizeof(T)>(address, Access::read_write);
         }
         __atomic_store_n(reinterpret_cast<W*>(host), std::bit_cast<W>(value), __ATOMIC_RELEASE);
         note_write(address, sizeof(T));
@@ -191,10 +192,25 @@ public:
 
     /// Fills `to` from guest memory at `address`, across neighbouring regions. Errors: EFAULT (not
     /// all of it is RAM; `to` is untouched).
-    Result<void> read(kvm::Gpa address, std::span<std::byte> to) const;
+    Result<void> read(kvm::Gpa address, std::span<std::byte> to) const {
+        const std::byte* host = find(address, to.size());
+        if (!host) [[unlikely]] {
+            return read_pieces(address, to);
+        }
+        detail::copy_from_guest(to.data(), host, to.size());
+        return {};
+    }
     /// Stores `from` at `address`, across neighbouring regions. Errors, nothing being written:
     /// EFAULT (not all of it is RAM), EROFS (some is read-only).
-    Result<void> write(kvm::Gpa address, std::span<const std::byte> from) const;
+    Result<void> write(kvm::Gpa address, std::span<const std::byte> from) const {
+        std::byte* host = find_writable(address, from.size());
+        if (!host) [[unlikely]] {
+            return write_pieces(address, from);
+        }
+        detail::copy_to_guest(host, from.data(), from.size());
+        note_write(address, from.size());
+        return {};
+    }
     /// Sets `length` bytes from `address`. Errors, nothing being written: see write().
     Result<void> fill(kvm::Gpa address, std::uint64_t length, std::byte value) const;
     /// As write(), and read-only regions take it, too: for a loader. Errors: EFAULT, EROFS (a
@@ -270,7 +286,7 @@ public:
     Result<std::vector<DirtyPages>> collect_dirty();
     /// Says that what is memory of these bytes was written by others than this object, after it
     /// was: by readv(2) into host_span() or iovecs(). Costs nothing while nothing is tracked.
-    void mark_dirty(kvm::Gpa address, std::uint64_t length) const;
+    [[gnu::cold]] void mark_dirty(kvm::Gpa address, std::uint64_t length) const;
     /// The same of a page that a DirtyRing had: the `page`-th of a slot. Others are ignored.
     void mark_dirty_page(kvm::Slot slot, std::uint64_t page) const;
 
@@ -334,6 +350,26 @@ private:
     static bool all(const Window* table, kvm::Gpa address, std::uint64_t length);
     template <Want want, class Step>
     Result<void> walk(kvm::Gpa address, std::uint64_t length, Step step) const;
+    // Apart, so that the callers' fast path saves no registers for them.
+    Result<void> read_pieces(kvm::Gpa address, std::span<std::byte> to) const;
+    Result<void> write_pieces(kvm::Gpa address, std::span<const std::byte> from) const;
+    template <class T>
+    [[gnu::cold, gnu::noinline]] Result<T> read_slowly(kvm::Gpa address) const {
+        std::array<std::byte, sizeof(T)> bytes;
+        if (auto done = read(address, std::span<std::byte>(bytes)); !done) {
+            return std::unexpected(std::move(done).error());
+        }
+        return std::bit_cast<T>(bytes);
+    }
+    template <class T>
+    [[gnu::cold, gnu::noinline]] Result<void> write_slowly(kvm::Gpa address, T value) const {
+        const auto bytes = std::bit_cast<std::array<std::byte, sizeof(T)>>(value);
+        return write(address, std::span<const std::byte>(bytes));
+    }
+    template <class T, std::size_t length>
+    [[gnu::cold, gnu::noinline]] Result<T> fail_word(kvm::Gpa address, Access access) const {
+        return bad_word(address, length, access);
+    }
     std::unexpected<Error> bad_access(kvm::Gpa address, std::uint64_t length) const;
     std::unexpected<Error> bad_word(kvm::Gpa address, std::uint64_t length, Access access) const;
 

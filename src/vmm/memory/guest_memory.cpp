@@ -81,14 +81,14 @@ Result<void> GuestMemory::walk(kvm::Gpa address, std::uint64_t length, Step step
     return {};
 }
 
-Result<void> GuestMemory::read(kvm::Gpa address, std::span<std::byte> to) const {
+Result<void> GuestMemory::read_pieces(kvm::Gpa address, std::span<std::byte> to) const {
     return walk<to_read>(address, to.size(),
                          [&](const std::byte* host, std::uint64_t size, std::uint64_t done) {
                              detail::copy_from_guest(to.data() + done, host, size);
                          });
 }
 
-Result<void> GuestMemory::write(kvm::Gpa address, std::span<const std::byte> from) const {
+Result<void> GuestMemory::write_pieces(kvm::Gpa address, std::span<const std::byte> from) const {
     auto done = walk<to_write>(address, from.size(),
                                [&](std::byte* host, std::uint64_t size, std::uint64_t at) {
                                    detail::copy_to_guest(host, from.data() + at, size);
