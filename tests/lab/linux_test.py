@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+"""linux_test.py KVMXX: Debian's cloud kernel on the real kvm-amd, in the lab. It sees each of 1, 2 and 4 CPUs, and
+powers off, reboots, panics and is switched off by the button, each with its own message and status. 77 where the lab
+cannot run or there is no kernel."""
+
+import functools
+import glob
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+sys.dont_write_bytecode = True
+from labkit.image import cpio  # noqa: E402
+
+SKIPPED = 77
+MODULES = ("drivers/acpi/button", "drivers/input/evdev", "drivers/misc/pvpanic/pvpanic",
+           "drivers/misc/pvpanic/pvpanic-mmio")
+
+# The guest's only program: what it does is the command line's last word.
+INIT = r"""#!/bin/busybox sh
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+exec </dev/console >/dev/console 2>&1
+for module in button evdev pvpanic pvpanic-mmio; do insmod /modules/$module.ko; done
+echo "guest: $(nproc) CPUs, $(grep -c ^processor /proc/cpuinfo) listed"
+grep -q ACPI:Ged /proc/interrupts && echo "guest: has an event device"
+case $(cat /proc/cmdline) in
+*poweroff) poweroff -f ;;
+*reboot) reboot -f ;;
+*panic) echo c >/proc/sysrq-trigger ;;
+*button)
+    echo "guest: ready"
+    hexdump -n 24 /dev/input/event0 >/dev/null
+    echo "guest: the button was pressed"
+    poweroff -f ;;
+esac
+"""
+
+# In the lab: each machine's output, then how it ended.
+INSIDE = r"""
+kvmxx=$1 kernel=$2 initrd=$3
+machine() {
+    echo "=== $1"
+    "$kvmxx" run --kernel "$kernel" --initrd "$initrd" --memory 256M --cpus "$2" --timeout 100 --grace 60 \
+        --cmdline "console=ttyS0 quiet loglevel=0 panic=-1 $3" </dev/null 2>&1 &
+    wait $!
+    echo "=== status $?"
+}
+machine one 1 poweroff
+machine two 2 panic
+machine four 4 reboot
+machine button 2 button >/tmp/button &
+for try in $(seq 500); do
+    sleep 0.2
+    if grep -q 'guest: ready' /tmp/button; then
+        sleep 0.5
+        pkill -TERM -x kvmxx
+        break
+    fi
+done
+wait
+cat /tmp/button
+"""
+
+
+@functools.cache
+def outcome():
+    """{machine: (status, output)} of one run of the lab."""
+    fetched = subprocess.run([os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"], stdout=subprocess.PIPE, text=True)
+    kernel = fetched.stdout.strip()
+    base = os.path.join(os.path.dirname(kernel), "..")
+    program, directory = stat.S_IFREG | 0o755, stat.S_IFDIR | 0o755
+    files = {name: (directory, b"") for name in ("bin", "dev", "proc", "modules")}
+    files["init"] = (program, INIT.encode())
+    with open(os.path.join(base, "bin/busybox"), "rb") as busybox:
+        files["bin/busybox"] = (program, busybox.read())
+    for module in MODULES:
+        path, = glob.glob(os.path.join(base, f"lib/modules/*/kernel/{module}.ko"))
+        with open(path, "rb") as file:
+            files[f"modules/{os.path.basename(path)}"] = (program, file.read())
+    with tempfile.TemporaryDirectory() as made:
+        initrd = os.path.join(made, "initrd")
+        with open(initrd, "wb") as file:
+            file.write(cpio(files))
+        lab = subprocess.run([os.path.join(ROOT, "tools/lab"), "--timeout", "380", "--", "bash", "-c", INSIDE, "inside",
+                              KVMXX, kernel, initrd], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                             errors="replace")
+    print(lab.stdout)
+    found = re.findall(r"^=== (\w+)\n(.*?)^=== status (\d+)$", lab.stdout, re.S | re.M)
+    return {name: (int(status), output) for name, output, status in found}
+
+
+class Linux(unittest.TestCase):
+    def check(self, machine, status, *words):
+        self.assertIn(machine, outcome())
+        got, output = outcome()[machine]
+        self.assertEqual(got, status, output)
+        for word in words:
+            self.assertIn(word, output)
+
+    def test_one_cpu_powers_off(self):
+        self.check("one", 0, "guest: 1 CPUs, 1 listed", "guest: has an event device")
+
+    def test_two_cpus_panic(self):
+        self.check("two", 6, "guest: 2 CPUs, 2 listed", "kvmxx: the guest's kernel panicked")
+
+    def test_four_cpus_reboot(self):
+        self.check("four", 5, "guest: 4 CPUs, 4 listed", "kvmxx: the guest asked for a reset")
+
+    def test_sigterm_presses_the_button(self):
+        self.check("button", 7, "guest: the button was pressed", "kvmxx: the guest switched itself off, as it was asked")
+
+
+if __name__ == "__main__":
+    KVMXX = os.path.realpath(sys.argv.pop(1))
+    missing = [what for what in ("qemu-system-x86_64",) if not shutil.which(what)]
+    if missing or subprocess.run([os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"],
+                                 stdout=subprocess.DEVNULL).returncode:
+        print("needs QEMU and Debian's kernel (tools/fetch-kernel)")
+        sys.exit(SKIPPED)
+    unittest.main(verbosity=2)
