@@ -2,10 +2,31 @@
 #include "memory_fixture.hpp"
 
 #include <atomic>
+#include <kvm/try.hpp>
 #include <thread>
 
 namespace vmm::test {
 namespace {
+
+/// The example of docs/memory.md.
+Result<GuestMemory> make_memory(const std::string& rom, kvm::FdRef kernel) {
+    const std::array regions{
+        Region{0_gpa, 16_MiB},
+        Region{0xfffe0000_gpa, 8_KiB, backing::File{.path = rom}, Access::read_only},
+        Region{0x100000000_gpa, 16_MiB, backing::Memfd{}},
+    };
+    auto memory = KVM_TRY(GuestMemory::create(regions));
+    KVM_TRY(memory.map_fd(0x100000_gpa, {.fd = kernel, .length = 16_KiB}));
+    return memory;
+}
+
+TEST(MemoryExample, OfTheDocumentWorks) {
+    TempFile rom(2);
+    TempFile kernel(4);
+    const auto memory = must(make_memory(rom.path(), kernel.fd()));
+    EXPECT_EQ(must(memory.read<std::uint8_t>(0x102000_gpa)), 3);
+    EXPECT_EQ(must(memory.read<std::uint8_t>(0xfffe1000_gpa)), 2);
+}
 
 std::vector<kvm::Gpa> addresses(const FakeSlots& slots) {
     std::vector<kvm::Gpa> all;
