@@ -44,6 +44,7 @@ int run(int argc, char** argv) {
     kvmxx::add_hello(app, status);
     kvmxx::add_info(app, status);
     kvmxx::add_doctor(app, status);
+    kvmxx::add_top(app, status);
     const CLI::App* verb = nullptr;
     if (argc > 1 && argv[1][0] != '-') {
         const std::string name = argv[1];

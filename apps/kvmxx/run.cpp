@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "stats.hpp"
 #include "terminal.hpp"
 #include "verbs.hpp"
 
+#include <cmath>
 #include <csignal>
 #include <fmt/format.h>
 #include <kvm/kick.hpp>
@@ -25,6 +27,8 @@ struct RunOptions {
     std::vector<std::pair<const vmm::Setting*, std::vector<std::string>>> settings;
     bool print_config = false;
     bool verbose = false;
+    StatsOptions stats;
+    std::optional<double> stats_every;  // seconds
 };
 
 vmm::Result<vmm::MachineConfig> configure(const RunOptions& options) {
@@ -175,10 +179,15 @@ int run(const RunOptions& options) {
         }
         return complain(status_error, message);
     }
+    const auto stats = StatsTeller::start(*machine, options.stats);
+    if (!stats) {
+        return complain(status_error, stats.error().message);
+    }
     const auto end = [&] {
         const RawTerminal terminal(*machine);
         return machine->run();
     }();
+    (*stats)->finish(end ? vmm::describe(end->reason) : end.error().message);
     const int status = end ? conclude(*end, *config, options.verbose, console.user_stopped())
                            : complain(status_error, end.error().message);
     if (options.verbose) {
@@ -204,12 +213,29 @@ void add_run(CLI::App& app, int& status) {
                    "Write the settings as such a file to standard output, and run nothing");
     verb->add_flag("-v,--verbose", options->verbose,
                    "At the end, say why, and what exits and unhandled accesses there were");
+    verb->add_flag("--stats", options->stats.print,
+                   "At the end, show where the exits went, on standard error");
+    verb->add_option("--stats-every", options->stats_every,
+                     "And each so many seconds while the machine runs")
+        ->type_name("SECONDS")
+        ->check(CLI::Range(0.1, 1e6));
+    verb->add_flag("--json", options->stats.json, "Let --stats be JSON, one line each time");
+    verb->add_option("--stats-file", options->stats.file,
+                     "Keep the newest statistics in FILE, as JSON: for kvmxx top FILE")
+        ->type_name("FILE");
     verb->footer(
         "On a terminal: Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h helps.\n"
         "SIGTERM and SIGINT press the power button, a second one stops the machine.\n"
         "Exit status: 0 the guest switched itself off, 1 error, 2 usage, 3 triple fault,\n"
         "4 Ctrl-A x, 5 reset, 6 panic, 7 switched off as a signal asked, 124 --timeout.");
-    verb->callback([options, &status] { status = run(*options); });
+    verb->callback([options, &status] {
+        if (options->stats_every) {
+            options->stats.print = true;
+            options->stats.every =
+                std::chrono::milliseconds(std::llround(*options->stats_every * 1000));
+        }
+        status = run(*options);
+    });
 }
 
 }  // namespace kvmxx

@@ -24,5 +24,6 @@ void add_run(CLI::App& app, int& status);
 void add_hello(CLI::App& app, int& status);
 void add_info(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
+void add_top(CLI::App& app, int& status);
 
 }  // namespace kvmxx

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "stats.hpp"
+
+#include <cstdio>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <kvm/fd.hpp>
+#include <kvm/try.hpp>
+#include <unistd.h>
+
+namespace kvmxx {
+
+namespace {
+
+constexpr std::chrono::seconds file_interval{1};
+
+Json counts_json(const vmm::ExitCounts& counts) {
+    Json json = Json::object();
+    for (const auto& [name, count] : counts) {
+        json[name] = count;
+    }
+    return json;
+}
+
+Json unhandled_json(const std::vector<vmm::Unhandled>& list) {
+    Json json = Json::array();
+    for (const vmm::Unhandled& u : list) {
+        const bool rest = u.address == ~std::uint64_t{0};
+        json.push_back({{"address", rest ? Json("others") : Json(u.address)},
+                        {"reads", u.reads},
+                        {"writes", u.writes}});
+    }
+    return json;
+}
+
+void add_devices(Json& json, const std::vector<vmm::BusUsage>& devices, const char* space) {
+    for (const vmm::BusUsage& device : devices) {
+        json.push_back({{"name", device.name},
+                        {"space", space},
+                        {"base", device.base},
+                        {"reads", device.reads},
+                        {"writes", device.writes}});
+    }
+}
+
+}  // namespace
+
+Json to_json(const vmm::MachineReport& report) {
+    Json json{{"schema", 1}, {"pid", getpid()}, {"uptime_ms", report.uptime.count()}};
+    json["memory"] = {{"bytes", report.memory_bytes}, {"resident", report.resident_bytes}};
+    json["exits"] = counts_json(report.exits);
+    json["cpu_exits"] = Json::array();
+    for (const vmm::ExitCounts& counts : report.cpu_exits) {
+        json["cpu_exits"].push_back(counts_json(counts));
+    }
+    json["devices"] = Json::array();
+    add_devices(json["devices"], report.port_devices, "port");
+    add_devices(json["devices"], report.memory_devices, "memory");
+    json["nothing"] = {{"port", unhandled_json(report.ports)},
+                       {"memory", unhandled_json(report.addresses)},
+                       {"msr", unhandled_json(report.msrs)}};
+    json["kvm"] = Json::object();
+    for (const vmm::KvmStatistic& statistic : report.kvm) {
+        json["kvm"][statistic.name] = {{"value", statistic.value},
+                                       {"cumulative", statistic.cumulative}};
+    }
+    json["notes"] = report.notes;
+    return json;
+}
+
+vmm::Result<std::unique_ptr<StatsTeller>> StatsTeller::start(const vmm::Machine& machine,
+                                                             StatsOptions options) {
+    std::unique_ptr<StatsTeller> teller(new StatsTeller(machine, std::move(options)));
+    if (!teller->options_.file.empty()) {
+        KVM_TRY(teller->write_file(to_json(machine.report())));
+    }
+    if (!teller->options_.file.empty() || teller->options_.every) {
+        teller->thread_ = std::jthread([t = teller.get()] { t->tell_for_ever(); });
+    }
+    return teller;
+}
+
+StatsTeller::~StatsTeller() { stop(); }
+
+void StatsTeller::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+}
+
+void StatsTeller::tell_for_ever() {
+    using Clock = std::chrono::steady_clock;
+    const auto never = Clock::time_point::max();
+    const auto begin = Clock::now();
+    auto next_print = options_.every ? begin + *options_.every : never;
+    auto next_write = options_.file.empty() ? never : begin + file_interval;
+    std::unique_lock lock(mutex_);
+    while (!changed_.wait_until(lock, std::min(next_print, next_write),
+                                [this] { return stopping_; })) {
+        const Json now = to_json(machine_.report());
+        if (Clock::now() >= next_print) {
+            next_print += *options_.every;
+            print(now);
+        }
+        if (Clock::now() >= next_write) {
+            next_write += file_interval;
+            if (auto written = write_file(now); !written) {
+                fmt::print(stderr, "kvmxx: {}\n", written.error().message);
+                next_write = never;
+            }
+        }
+    }
+}
+
+void StatsTeller::print(const Json& now) {
+    // At once, so that the guest's console does not come between.
+    const std::string text = options_.json ? now.dump() + "\n" : draw_stats(now, printed_);
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    printed_ = now;
+}
+
+/// In place of the file that is there, so that readers see a whole one.
+vmm::Result<void> StatsTeller::write_file(const Json& now) const {
+    const std::string fresh = options_.file + ".new";
+    const std::string text = now.dump(1) + "\n";
+    const kvm::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (fd.number() < 0) {
+        return vmm::fail_errno(fresh, errno);
+    }
+    const auto written = ::write(fd.number(), text.data(), text.size());
+    if (written != static_cast<ssize_t>(text.size())) {
+        return vmm::fail_errno(fresh, written < 0 ? errno : ENOSPC);
+    }
+    if (std::rename(fresh.c_str(), options_.file.c_str()) != 0) {
+        return vmm::fail_errno(options_.file, errno);
+    }
+    return {};
+}
+
+void StatsTeller::finish(const std::string& why) {
+    stop();
+    Json now = to_json(machine_.report());
+    now["end"] = why;
+    if (options_.print) {
+        printed_ = nullptr;  // the whole time
+        print(now);
+    }
+    if (!options_.file.empty()) {
+        if (auto written = write_file(now); !written) {
+            fmt::print(stderr, "kvmxx: {}\n", written.error().message);
+        }
+    }
+}
+
+}  // namespace kvmxx
