@@ -106,7 +106,7 @@ Code pkg_length(std::size_t length, Counts counts) {
             return Bytes().put(more << 6 | (total & 0xf)).put(total >> 4, int(more)).code();
         }
     }
-    assert(!"AML: a package of 256 MiB");
+    assert(false && "AML: a package of 256 MiB");
     return {};
 }
 
