@@ -45,6 +45,8 @@ int run(int argc, char** argv) {
     kvmxx::add_info(app, status);
     kvmxx::add_doctor(app, status);
     kvmxx::add_top(app, status);
+    kvmxx::add_replay(app, status);
+    kvmxx::add_trace(app, status);
     const CLI::App* verb = nullptr;
     if (argc > 1 && argv[1][0] != '-') {
         const std::string name = argv[1];

@@ -25,5 +25,7 @@ void add_hello(CLI::App& app, int& status);
 void add_info(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_top(CLI::App& app, int& status);
+void add_replay(CLI::App& app, int& status);
+void add_trace(CLI::App& app, int& status);
 
 }  // namespace kvmxx

@@ -48,6 +48,9 @@ struct MachineConfig {
     bool test_devices = false;  ///< of kvm-unit-tests: they give a guest powers over its end
     /// For each vCPU the host's CPUs that its thread may use; none, or no entry, for all.
     std::vector<std::vector<std::uint32_t>> cpu_affinity;
+    /// Where the run is recorded, a path; or nowhere. See vmm/machine/trace.hpp.
+    std::string trace;
+    std::uint64_t trace_limit = std::uint64_t{1} << 30;  ///< the longest that file gets, bytes
 };
 
 /// What this host's KVM and memory allow.

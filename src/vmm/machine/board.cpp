@@ -38,7 +38,7 @@ Result<void> write_reset_vector(const GuestMemory& memory) {
 Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Console& console,
                                              Wires wires) {
     std::unique_ptr<Board> board(
-        new Board(KVM_TRY(ConsolePump::create(console, wires.ended)), wires));
+        new Board(KVM_TRY(ConsolePump::create(console, wires.ended, wires.hook)), wires));
     KVM_TRY(board->add_legacy_devices(config));
     KVM_TRY(board->add_power(config));
     if (config.devices.fw_cfg) {

@@ -6,13 +6,12 @@
 #include <memory>
 #include <vector>
 #include <vmm/acpi/tables.hpp>
-#include <vmm/device/clock.hpp>
-#include <vmm/device/cmos.hpp>
 #include <vmm/device/power.hpp>
 #include <vmm/device/serial.hpp>
 #include <vmm/machine/config.hpp>
 #include <vmm/machine/console_pump.hpp>
 #include <vmm/machine/report.hpp>
+#include <vmm/machine/trace_hook.hpp>
 
 namespace vmm::detail {
 
@@ -55,7 +54,8 @@ public:
         PanicLine& panic;
         ExitLine& exit;
         const GuestMemory& memory;
-        const Wake& ended;  ///< nobody waits for the console any longer
+        const Wake& ended;          ///< nobody waits for the console any longer
+        TraceHook* hook = nullptr;  ///< sees what devices do, or null
     };
     /// Makes the devices and, for a kernel, writes the ACPI tables that tell of them.
     static Result<std::unique_ptr<Board>> create(const MachineConfig& config, Console& console,
@@ -100,8 +100,8 @@ private:
     UnhandledCounter msrs_;
     std::unique_ptr<ConsolePump> pump_;
     std::list<PinLine> lines_;
-    HostTime time_;
-    HostClock clock_;
+    HookedTime time_{wires_.hook};
+    HookedClock clock_{wires_.hook};
     Serial serial_{line(4), *pump_};
     std::vector<std::unique_ptr<BusDevice>> devices_;
     PowerButton* power_button_ = nullptr;  // one of devices_

@@ -5,8 +5,9 @@
 
 namespace vmm::detail {
 
-Result<std::unique_ptr<ConsolePump>> ConsolePump::create(Console& console, const Wake& ended) {
-    std::unique_ptr<ConsolePump> pump(new ConsolePump(console, ended, KVM_TRY(Wake::create()),
+Result<std::unique_ptr<ConsolePump>> ConsolePump::create(Console& console, const Wake& ended,
+                                                         TraceHook* hook) {
+    std::unique_ptr<ConsolePump> pump(new ConsolePump(console, ended, hook, KVM_TRY(Wake::create()),
                                                       KVM_TRY(Wake::create()),
                                                       KVM_TRY(Timer::create())));
     pump->output_.reserve(output_batch);
@@ -16,6 +17,9 @@ Result<std::unique_ptr<ConsolePump>> ConsolePump::create(Console& console, const
 
 void ConsolePump::transmit(std::byte byte) {
     std::unique_lock lock(mutex_);
+    if (hook_) {
+        std::exchange(hook_, nullptr)->first_output();
+    }
     if (full() && waits_ && !wait_for_room(lock)) {
         return;  // the machine has ended, and nobody reads
     }
@@ -102,7 +106,7 @@ std::size_t ConsolePump::wait_for(std::span<pollfd, max_fds> fds, Input input) {
     return n;
 }
 
-Result<Console::Input> ConsolePump::serve(Serial* serial) {
+Result<Console::Input> ConsolePump::serve(ConsoleReceiver* receiver) {
     wake_.clear();
     {
         const std::lock_guard lock(mutex_);
@@ -113,10 +117,10 @@ Result<Console::Input> ConsolePump::serve(Serial* serial) {
             return std::unexpected(*error_);
         }
     }
-    return serial ? serve_input(*serial) : Console::Input::more;
+    return receiver ? serve_input(*receiver) : Console::Input::more;
 }
 
-Result<Console::Input> ConsolePump::serve_input(Serial& serial) {
+Result<Console::Input> ConsolePump::serve_input(ConsoleReceiver& receiver) {
     const bool drop = console_.overflow() == Console::Overflow::drop;
     if (input_open_ && (input_begin_ == input_end_ || drop)) {
         pollfd ready{console_.input_fd(), POLLIN, 0};
@@ -138,7 +142,7 @@ Result<Console::Input> ConsolePump::serve_input(Serial& serial) {
     }
     if (input_begin_ != input_end_) {
         input_begin_ +=
-            serial.receive(std::span(input_).subspan(input_begin_, input_end_ - input_begin_));
+            receiver.receive(std::span(input_).subspan(input_begin_, input_end_ - input_begin_));
     }
     return Console::Input::more;
 }

@@ -10,8 +10,19 @@
 #include <vmm/device/serial.hpp>
 #include <vmm/machine/console.hpp>
 #include <vmm/machine/event_fds.hpp>
+#include <vmm/machine/trace_hook.hpp>
 
 namespace vmm::detail {
+
+/// What gets the console's input.
+class ConsoleReceiver {
+public:
+    /// Takes as many as there is room for, and returns how many.
+    virtual std::size_t receive(std::span<const std::byte> bytes) = 0;
+
+protected:
+    ~ConsoleReceiver() = default;
+};
 
 /// Between the serial port and the console. Output is collected and written by lines, or when it
 /// has waited for `patience`, so that a character costs no system call; a guest that is faster than
@@ -19,7 +30,9 @@ namespace vmm::detail {
 class ConsolePump final : public SerialPeer {
 public:
     /// `ended` is set when the machine has ended: nobody waits any longer then.
-    static Result<std::unique_ptr<ConsolePump>> create(Console& console, const Wake& ended);
+    /// `hook`, if there is one, hears of the first output.
+    static Result<std::unique_ptr<ConsolePump>> create(Console& console, const Wake& ended,
+                                                       TraceHook* hook = nullptr);
 
     void transmit(std::byte byte) override;
     void room_to_receive() override { wake_.set(); }
@@ -28,8 +41,8 @@ public:
     static constexpr std::size_t max_fds = 4;
     enum class Input { take, leave };
     std::size_t wait_for(std::span<pollfd, max_fds> fds, Input input);
-    /// Does what can be done now; input only for a serial port. Errors: the console's.
-    Result<Console::Input> serve(Serial* serial);
+    /// Does what can be done now; input only for a receiver. Errors: the console's.
+    Result<Console::Input> serve(ConsoleReceiver* receiver);
     /// Has the event loop look again at what it is to wait for. Any thread.
     void wake() const { wake_.set(); }
 
@@ -43,13 +56,14 @@ public:
     Result<void> finish(const Wake& hurry, std::chrono::milliseconds deadline);
 
 private:
-    ConsolePump(Console& console, const Wake& ended, Wake wake, Wake gate, Timer timer)
-        : console_(console), ended_(ended), wake_(std::move(wake)), gate_(std::move(gate)),
-          timer_(std::move(timer)) {}
+    ConsolePump(Console& console, const Wake& ended, TraceHook* hook, Wake wake, Wake gate,
+                Timer timer)
+        : console_(console), ended_(ended), hook_(hook), wake_(std::move(wake)),
+          gate_(std::move(gate)), timer_(std::move(timer)) {}
     void flush();
     bool full() const { return output_.size() - written_ >= output_limit; }
     bool wait_for_room(std::unique_lock<std::mutex>& lock);
-    Result<Console::Input> serve_input(Serial& serial);
+    Result<Console::Input> serve_input(ConsoleReceiver& receiver);
 
     static constexpr std::size_t output_limit = 64 << 10;
     static constexpr std::size_t output_batch = 512;
@@ -57,6 +71,7 @@ private:
 
     Console& console_;
     const Wake& ended_;
+    TraceHook* hook_;  // until the first output
     Wake wake_;
     Wake gate_;  // set while transmit() never waits
     Timer timer_;

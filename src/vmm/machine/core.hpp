@@ -10,6 +10,7 @@
 #include <vmm/machine/board.hpp>
 #include <vmm/machine/event_fds.hpp>
 #include <vmm/machine/events.hpp>
+#include <vmm/machine/recorder.hpp>
 
 namespace vmm::detail {
 
@@ -41,7 +42,8 @@ class Core : public InterruptPins,
              public ResetLine,
              public PowerLine,
              public PanicLine,
-             public ExitLine {
+             public ExitLine,
+             public ConsoleReceiver {
 public:
     // src/vmm/machine/lifecycle.cpp. Any thread.
     Result<End> run();
@@ -58,6 +60,7 @@ public:
     MachineReport report() const;
 
     // The board's wires.
+    kvm::Result<void> set_pin(kvm::Gsi gsi, kvm::Level level) final;
     void reset() override { end({EndReason::reset, 0, {}, {}}); }
     void power_off() override;
     void panicked() override { end({EndReason::panic, 0, {}, {}}); }
@@ -69,6 +72,10 @@ protected:
     ~Core() override = default;
 
     void configure(const MachineConfig& config, MachineEvents events);
+    /// Who sees what devices do. Before add_board().
+    void trace(TraceHook* hook) { hook_ = hook; }
+    /// The same, and sees exits and inputs, too.
+    void record(std::unique_ptr<Recorder> recorder) { recorder_ = std::move(recorder); }
     /// Devices and, for a kernel, ACPI tables in `memory`, which must outlive this.
     Result<void> add_board(const MachineConfig& config, Console& console,
                            const GuestMemory& memory);
@@ -88,6 +95,7 @@ protected:
     void handle(CpuBase& cpu, const kvm::Exit& exit);
 
     // The backend's.
+    virtual kvm::Result<void> irq_line(kvm::Gsi gsi, kvm::Level level) = 0;
     virtual std::size_t cpu_count() const = 0;
     virtual CpuBase& cpu(std::size_t index) = 0;
     const CpuBase& cpu(std::size_t index) const { return const_cast<Core*>(this)->cpu(index); }
@@ -108,9 +116,11 @@ protected:
     virtual bool is_dead(std::size_t index) = 0;
 
 private:
+    friend class Replayer;
     enum class Order : std::uint8_t { run, pause, end };
 
     void finish_with(Result<End> end);
+    void dispatch(CpuBase& cpu, const kvm::Exit& exit);
     void end_with_dump(CpuBase& cpu, EndReason reason, std::string cause);
     /// With event_mutex_ held.
     void set_state(MachineState state);
@@ -123,10 +133,13 @@ private:
     void vcpu_thread(std::size_t index);
     void serve_events();
     void serve_console();
+    std::size_t receive(std::span<const std::byte> bytes) override;
     void look_for_life();
     void ask_for_power_off();
 
     Wakes wakes_;
+    std::unique_ptr<Recorder> recorder_;
+    TraceHook* hook_ = nullptr;
     std::unique_ptr<Board> board_;
     std::optional<std::chrono::milliseconds> timeout_;
     std::chrono::milliseconds grace_{};

@@ -24,8 +24,16 @@ Result<std::uint32_t> most_cpus(const System& system) {
 
 template <Hypervisor Backend>
 Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
-    const MachineConfig& config, Console& console, System system, MachineEvents events) {
+    const MachineConfig& config, Console& console, System system, MachineEvents events,
+    TraceHook* hook) {
     KVM_TRY(check(config));
+    auto recorder = config.trace.empty() ? nullptr : std::make_unique<Recorder>(config);
+    const auto mark = [&](const char* phase) {
+        if (recorder) {
+            recorder->mark(phase);
+        }
+    };
+    mark("create");
     const std::uint32_t most = KVM_TRY(most_cpus(system));
     if (config.cpus > most) {
         return fail(
@@ -35,16 +43,23 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     GuestMemory memory = KVM_TRY(GuestMemory::create(x86_64::ram_regions(config.memory_bytes)));
     x86_64::BootState boot;
     if (Backend::executes_code || !config.boot.kernel.empty()) {
+        mark("load");
         boot = KVM_TRY(load(memory, config.boot));
     }
+    mark("vm");
     Vm vm = KVM_TRY(system.create_vm());
     Wakes wakes = KVM_TRY(Wakes::create());
     std::unique_ptr<MachineImpl> impl(
         new MachineImpl(std::move(system), std::move(vm), std::move(memory), std::move(wakes)));
     impl->configure(config, std::move(events));
+    impl->trace(recorder ? recorder.get() : hook);
     KVM_TRY(impl->add_chips());
     KVM_TRY(impl->add_board(config, console, impl->memory_));
     KVM_TRY(impl->add_cpus(config.cpus, boot));
+    if (recorder) {
+        KVM_TRY(recorder->open());
+        impl->record(std::move(recorder));
+    }
     return impl;
 }
 

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <system_error>
 #include <vmm/machine/core.hpp>
+#include <vmm/machine/trace_text.hpp>
 
 namespace vmm::detail {
 
@@ -44,6 +45,9 @@ Result<Wakes> Wakes::create() {
 
 /// The machine's life from its start to its end.
 Result<End> Core::live() {
+    if (recorder_) {
+        recorder_->mark("start");
+    }
     if (auto started = start_threads(); !started) {
         end(started.error());
     }
@@ -57,6 +61,9 @@ Result<End> Core::live() {
         const std::lock_guard lock(mutex_);
         end_ = std::unexpected(written.error());
     }
+    if (recorder_) {
+        recorder_->end(*end_ ? reason_word((*end_)->reason) : "error");
+    }
     const std::lock_guard lock(event_mutex_);
     set_state(MachineState::ended);
     return *end_;
@@ -64,8 +71,8 @@ Result<End> Core::live() {
 
 Result<void> Core::add_board(const MachineConfig& config, Console& console,
                              const GuestMemory& memory) {
-    board_ = KVM_TRY(
-        Board::create(config, console, {*this, *this, *this, *this, *this, memory, wakes_.ended}));
+    board_ = KVM_TRY(Board::create(
+        config, console, {*this, *this, *this, *this, *this, memory, wakes_.ended, hook_}));
     return {};
 }
 
@@ -76,8 +83,8 @@ void Core::power_off() {
 
 /// Presses the power button, if the guest runs and listens.
 void Core::ask_for_power_off() {
-    wakes_.shut_down.clear();
     if (patience_end_ != Clock::time_point::max()) {
+        wakes_.shut_down.clear();
         return;  // it has been asked
     }
     const std::lock_guard lock(input_mutex_);
@@ -87,8 +94,18 @@ void Core::ask_for_power_off() {
         return;
     }
     asked_.store(true, std::memory_order_relaxed);
+    const auto press = [&]() -> decltype(TraceEvent::what) {
+        button->press();
+        return ButtonPress{};
+    };
+    if (!recorder_) {
+        press();
+    } else if (!recorder_->try_input(press)) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        return;  // and try again
+    }
+    wakes_.shut_down.clear();
     patience_end_ = Clock::now() + grace_;
-    button->press();
 }
 
 Result<void> Core::start_threads() {
@@ -110,6 +127,9 @@ void Core::vcpu_thread(std::size_t index) {
                 end(fail_errno(fmt::format("vCPU {}: affinity", index), error).error());
                 return;
             }
+        }
+        if (recorder_) {
+            recorder_->mark_run(cpu(index).id);
         }
         run_vcpu(index);
     } catch (const std::exception& error) {  // out of memory
@@ -166,12 +186,30 @@ void Core::serve_events() {
 void Core::serve_console() {
     const std::lock_guard lock(input_mutex_);
     const bool running = go();
-    const auto input = board_->pump().serve(running ? &board_->serial() : nullptr);
+    const auto input = board_->pump().serve(running ? this : nullptr);
     if (!input) {
         end(input.error());
     } else if (*input == Console::Input::stop) {
         end({EndReason::stopped, 0, {}, {}});
     }
+}
+
+std::size_t Core::receive(std::span<const std::byte> bytes) {
+    std::size_t taken = 0;
+    const auto give = [&]() -> decltype(TraceEvent::what) {
+        taken = board_->serial().receive(bytes);
+        if (taken == 0) {
+            return OwnAccord{};
+        }
+        return ConsoleInput{{reinterpret_cast<const char*>(bytes.data()), taken}};
+    };
+    if (!recorder_) {
+        give();
+    } else if (!recorder_->try_input(give)) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        board_->pump().wake();  // to try again
+    }
+    return taken;
 }
 
 /// A machine whose CPUs all wait with interrupts off would wait for ever: KVM_RUN does not return.

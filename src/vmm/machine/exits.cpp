@@ -32,6 +32,21 @@ std::string hex(std::span<const std::uint8_t> bytes) {
 }  // namespace
 
 void Core::handle(CpuBase& cpu, const kvm::Exit& exit) {
+    if (recorder_) [[unlikely]] {
+        recorder_->exit(cpu.id, exit, [&] { dispatch(cpu, exit); });
+    } else {
+        dispatch(cpu, exit);
+    }
+}
+
+kvm::Result<void> Core::set_pin(kvm::Gsi gsi, kvm::Level level) {
+    if (hook_) {
+        hook_->pin_changed({gsi, level});
+    }
+    return irq_line(gsi, level);
+}
+
+void Core::dispatch(CpuBase& cpu, const kvm::Exit& exit) {
     namespace e = kvm::exit;
     const auto reason = static_cast<std::uint32_t>(exit.reason());
     auto& count = cpu.exits[std::min(reason, kvm::exit_reason_count)];

@@ -19,15 +19,13 @@ public:
 
     static Result<std::unique_ptr<MachineImpl>> create(const MachineConfig& config,
                                                        Console& console, System system,
-                                                       MachineEvents events);
+                                                       MachineEvents events,
+                                                       TraceHook* hook = nullptr);
 
     ~MachineImpl() override { dismantle(); }
 
-    kvm::Result<void> set_pin(kvm::Gsi gsi, kvm::Level level) override {
-        return vm_.irq_line(gsi, level);
-    }
-
 private:
+    friend class Replayer;
     struct Cpu final : CpuBase {
         Cpu(std::uint32_t number, typename Backend::Vcpu v) : CpuBase(number), vcpu(std::move(v)) {}
         typename Backend::Vcpu vcpu;
@@ -54,6 +52,9 @@ private:
     const GuestMemory& memory() const override { return memory_; }
     std::vector<KvmStatistic> kvm_statistics() const override {
         return sum_statistics(statistics_);
+    }
+    kvm::Result<void> irq_line(kvm::Gsi gsi, kvm::Level level) override {
+        return vm_.irq_line(gsi, level);
     }
     std::size_t cpu_count() const override { return cpus_.size(); }
     CpuBase& cpu(std::size_t index) override { return *cpus_[index]; }

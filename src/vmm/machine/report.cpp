@@ -93,6 +93,9 @@ MachineReport Core::report() const {
     std::ranges::for_each(report.cpu_exits, sort);
     board_->add_to(report);
     report.kvm = kvm_statistics();
+    if (recorder_ && !recorder_->problem().empty()) {
+        report.notes.push_back(recorder_->problem());
+    }
     if (crash_loaded_.load(std::memory_order_relaxed)) {
         report.notes.emplace_back("the guest's kernel panicked, and its crash kernel took over");
     }

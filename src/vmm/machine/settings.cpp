@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <kvm/try.hpp>
 #include <vmm/machine/settings.hpp>
 #include <vmm/memory/guest_memory.hpp>
@@ -241,6 +242,42 @@ Result<void> set_unpack(MachineConfig& config, const std::string& text) {
     return {};
 }
 
+/// "0=2,3": vCPU 0 may use the host's CPUs 2 and 3.
+Result<void> add_affinity(MachineConfig& config, const std::string& text) {
+    constexpr std::string_view want = "a vCPU and the host's CPUs, such as 0=2,3";
+    std::uint64_t cpu = 0;
+    std::string_view rest;
+    if (!number(text, cpu, rest) || !rest.starts_with('=') || cpu > 4095) {
+        return refuse(text, want);
+    }
+    std::vector<std::uint32_t> hosts;
+    do {
+        std::uint64_t host = 0;
+        if (!number(rest.substr(1), host, rest) || host > 65535) {
+            return refuse(text, want);
+        }
+        hosts.push_back(static_cast<std::uint32_t>(host));
+    } while (rest.starts_with(','));
+    if (!rest.empty()) {
+        return refuse(text, want);
+    }
+    if (config.cpu_affinity.size() <= cpu) {
+        config.cpu_affinity.resize(cpu + 1);
+    }
+    config.cpu_affinity[cpu] = std::move(hosts);
+    return {};
+}
+
+Values get_affinity(const MachineConfig& config) {
+    Values values;
+    for (std::size_t cpu = 0; cpu < config.cpu_affinity.size(); ++cpu) {
+        if (const auto& hosts = config.cpu_affinity[cpu]; !hosts.empty()) {
+            values.push_back(fmt::format("{}={}", cpu, fmt::join(hosts, ",")));
+        }
+    }
+    return values;
+}
+
 using enum SettingKind;
 
 constexpr std::array table{
@@ -311,6 +348,14 @@ constexpr std::array table{
     Setting{"test-devices", flag, "", "Add the test devices of kvm-unit-tests", "",
             set_test_devices,
             [](const MachineConfig& c) { return c.test_devices ? Values{"true"} : Values{}; }},
+    Setting{"cpu-affinity", list, "CPU=HOST,...", "Which of the host's CPUs a CPU may use: 0=2,3", "",
+            add_affinity, get_affinity},
+    Setting{"trace", path, "FILE", "Record the run there, for kvmxx replay and kvmxx trace", "",
+            [](MachineConfig& c, const std::string& text) {
+                c.trace = text;
+                return Result<void>();
+            },
+            [](const MachineConfig& c) { return optional(c.trace); }},
 };
 
 }  // namespace
