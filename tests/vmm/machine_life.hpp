@@ -314,7 +314,6 @@ REGISTER_TYPED_TEST_SUITE_P(MachineLife, GoesFromStateToStateAndTells, EndsByIts
                             PausedItDoesNothingAndResumedItGoesOn, ManyThreadsMayControlItUnderLoad,
                             PausesAlsoWhileTheConsoleTakesNothing, PausesDoNotCountForItsTimeout,
                             AnEventMayStopItAndMayNotWaitForIt, OneIsPausedWhileAnotherRuns,
-                            ItsThreadsHaveNamesAndStayOnTheirCpus,
-                            ManyLivesLeaveNothingBehind);
+                            ItsThreadsHaveNamesAndStayOnTheirCpus, ManyLivesLeaveNothingBehind);
 
 }  // namespace vmm::test

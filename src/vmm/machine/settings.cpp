@@ -348,8 +348,8 @@ constexpr std::array table{
     Setting{"test-devices", flag, "", "Add the test devices of kvm-unit-tests", "",
             set_test_devices,
             [](const MachineConfig& c) { return c.test_devices ? Values{"true"} : Values{}; }},
-    Setting{"cpu-affinity", list, "CPU=HOST,...", "Which of the host's CPUs a CPU may use: 0=2,3", "",
-            add_affinity, get_affinity},
+    Setting{"cpu-affinity", list, "CPU=HOST,...", "Which of the host's CPUs a CPU may use: 0=2,3",
+            "", add_affinity, get_affinity},
     Setting{"trace", path, "FILE", "Record the run there, for kvmxx replay and kvmxx trace", "",
             [](MachineConfig& c, const std::string& text) {
                 c.trace = text;
