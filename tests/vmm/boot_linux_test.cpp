@@ -126,6 +126,14 @@ TEST_F(Linux, FindsRamAbove4GiBInTheMemoryMap) {
                                                      {0x100000000, 16 << 20, 1}}));
 }
 
+TEST_F(Linux, FindsRomInTheMemoryMapAsWhatIsNotItsToUse) {
+    const std::array regions{Region{kvm::Gpa(0), 64 << 20},
+                             Region{kvm::Gpa(64 << 20), 1 << 20, {}, Access::read_only}};
+    memory = must(GuestMemory::create(regions));
+    must(load_kernel(bzimage()));
+    EXPECT_EQ(memory_map(memory).back(), (E820{64 << 20, 1 << 20, 2}));
+}
+
 TEST_F(Linux, FindsInTheMemoryMapWhatTheMachineReserves) {
     BootInputs inputs;
     inputs.rsdp = kvm::Gpa(0xe0000);

@@ -67,6 +67,9 @@ Result<void> check_placement(const Target& target, Range range, const std::strin
 
 FreeRam::FreeRam(const Target& target, Range kernel) {
     for (const Region& region : target.memory.regions()) {
+        if (region.access == Access::read_only) {
+            continue;
+        }
         const Range usable{std::max(region.address.value(), layout::high_ram.value()),
                            std::min(region.address.value() + region.size, layout::identity_mapped)};
         if (usable.begin < usable.end) {
@@ -125,7 +128,9 @@ std::optional<Range> FreeRam::take_lowest(std::uint64_t size) {
 std::vector<MapEntry> memory_map(const Target& target) {
     std::vector<MapEntry> map;
     for (const Region& region : target.memory.regions()) {
-        map.push_back({region.address.value(), region.size, MemoryType::ram});
+        map.push_back(
+            {region.address.value(), region.size,
+             region.access == Access::read_only ? MemoryType::reserved : MemoryType::ram});
     }
     const auto reserve = [&](Range range, MemoryType type) {
         if (range.begin < range.end) {
