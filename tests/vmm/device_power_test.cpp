@@ -79,7 +79,10 @@ TEST(Pm1Registers, RaiseTheSystemControlInterruptByTheButton) {
     EXPECT_FALSE(sci.up());
     out(pm1, 3, 0xff);
     EXPECT_TRUE(pm1.armed());
-    EXPECT_EQ(in(pm1, 3), 1) << "no other event can be enabled";
+    EXPECT_EQ(in(pm1, 3), 7) << "what can be enabled, though the others never happen";
+    out(pm1, 2, 0xff);
+    EXPECT_EQ(in(pm1, 2), 0x21);
+    EXPECT_EQ(in(pm1, 3), 7);
     EXPECT_TRUE(sci.up());
     EXPECT_EQ(in(pm1, 1), 1);
     out(pm1, 0, 0xff);

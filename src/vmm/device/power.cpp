@@ -15,6 +15,7 @@ bool switches_off(std::uint8_t control, std::uint8_t s5) {
 
 constexpr std::uint8_t event_power_button = 0x01;
 constexpr std::uint16_t pm1_power_button = 0x0100;  // PWRBTN_STS and PWRBTN_EN
+constexpr std::uint16_t pm1_enables = 0x0721;       // also of those that never happen
 constexpr std::uint8_t sci_enabled = 0x01;          // SCI_EN: ACPI always has the hardware
 
 /// Sets a line where its level is another.
@@ -113,8 +114,10 @@ void Pm1Registers::write_byte(std::uint64_t offset, std::uint8_t value) {
         const std::lock_guard lock(mutex_);
         if (offset < 2) {
             status_ &= static_cast<std::uint16_t>(~(value << (8 * offset)));  // a 1 clears
-        } else if (offset == 3) {
-            enable_ = static_cast<std::uint16_t>(value << 8) & pm1_power_button;
+        } else if (offset < 4) {
+            const unsigned shift = 8 * static_cast<unsigned>(offset - 2);
+            const unsigned kept = enable_ & ~(0xffu << shift);
+            enable_ = static_cast<std::uint16_t>((kept | value << shift) & pm1_enables);
         } else if (offset == 5) {
             control_ = value & sleep_type_mask;  // SLP_EN reads as 0
             off = switches_off(value, s5_);

@@ -16,6 +16,10 @@ bool has_firmware(const MachineConfig& config) {
     return !config.boot.kernel.empty() && std::holds_alternative<KernelImage>(config.boot.format);
 }
 
+bool has_acpi(const MachineConfig& config) {
+    return has_firmware(config) && config.acpi != AcpiHardware::none;
+}
+
 /// For guests that reset the machine by a jump to the BIOS, as Linux does where the hardware is
 /// reduced and there is no EFI: it asks the reset control register, and waits.
 Result<void> write_reset_vector(const GuestMemory& memory) {
@@ -35,6 +39,14 @@ Result<void> write_reset_vector(const GuestMemory& memory) {
 
 }  // namespace
 
+BootInputs boot_inputs(const MachineConfig& config) {
+    BootInputs inputs;
+    if (has_acpi(config)) {
+        inputs.rsdp = x86_64::layout::acpi;
+    }
+    return inputs;
+}
+
 Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Console& console,
                                              Wires wires) {
     std::unique_ptr<Board> board(
@@ -49,7 +61,7 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
     }
     if (has_firmware(config)) {
         KVM_TRY(write_reset_vector(wires.memory));
-        if (config.acpi != AcpiHardware::none) {
+        if (has_acpi(config)) {
             KVM_TRY(board->write_acpi_tables(config));
         }
     }

@@ -42,6 +42,9 @@ private:
     std::atomic<std::uint64_t> failures_ = 0;
 };
 
+/// What the loader is to know of the board that the machine will have.
+BootInputs boot_inputs(const MachineConfig& config);
+
 /// What is in the machine beside CPUs, RAM and what the hypervisor emulates: the devices, the
 /// address spaces where they answer, and their wires. Knows no hypervisor.
 class Board {

@@ -44,7 +44,7 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     x86_64::BootState boot;
     if (Backend::executes_code || !config.boot.kernel.empty()) {
         mark("load");
-        boot = KVM_TRY(load(memory, config.boot));
+        boot = KVM_TRY(load(memory, config.boot, boot_inputs(config)));
     }
     mark("vm");
     Vm vm = KVM_TRY(system.create_vm());
