@@ -52,7 +52,9 @@ int run(const vmm::MachineConfig& config) {
 int main() {
     const auto path = std::filesystem::temp_directory_path() / "kvmxx-example-machine";
     std::ofstream(path, std::ios::binary) << "\xba\xf8\x03\xb0.\xee\xeb\xfd";  // in real mode
-    vmm::MachineConfig config{.boot = {.kernel = path, .format = vmm::Flat16{}}};
+    vmm::MachineConfig config;
+    config.boot.kernel = path;
+    config.boot.format = vmm::Flat16{};
     config.memory_bytes = 2 << 20;
     return kvm::install_kick_handler() ? run(config) : 1;
 }
