@@ -41,8 +41,6 @@ struct Trailer {
     std::array<char, 16> magic;
     std::uint64_t size;
     std::array<std::byte, 32> hash;
-
-    friend bool operator==(const Trailer&, const Trailer&) = default;
 };
 constexpr std::array<char, 16> trailer_magic{"kvmxx unpacked1"};
 
