@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
 // kvmxx_bench: the library beside C, by the clock. Names are WHAT/WHO; at the end, each WHO's
-// median is divided by C's. Ratios carry over to other machines, times do not.
+// time is divided by C's. Ratios carry over to other machines, times do not.
 
 #include "count_exit/loops.h"
 
+#include <algorithm>
 #include <benchmark/benchmark.h>
 #include <cstdio>
 #include <cstdlib>
@@ -153,6 +154,8 @@ void add_copy(const std::string& what, std::size_t bytes, Ours ours, Plain plain
                 benchmark::ClobberMemory();
                 return done;
             });
+        })->ComputeStatistics("least", [](const std::vector<double>& times) {
+            return *std::ranges::min_element(times);
         });
     };
     add("kvmxx", ours);
@@ -170,6 +173,9 @@ void add_memory() {
         }
         return std::move(*memory);
     }();
+    // Touched beforehand: a page fault would be taken for the first copy's time.
+    (void)copy_buffer();
+    (void)guest_memory.fill(kvm::Gpa(0), 128 << 20, std::byte(1));
     const kvm::Gpa address(0x10000);
     for (std::size_t bytes = 32; bytes <= largest_copy; bytes *= bytes < 4096 ? 2 : 4) {
         std::byte* const host = guest_memory.host_span(address, bytes)->data();
@@ -197,20 +203,22 @@ public:
 
     void ReportRuns(const std::vector<Run>& runs) override {
         for (const Run& run : runs) {
-            const bool is_median =
-                run.run_type == Run::RT_Aggregate && run.aggregate_name == "median";
-            if (!run.error_occurred && is_median) {
+            // The least comes after the median, where there is one.
+            const bool is_wanted =
+                run.run_type == Run::RT_Aggregate &&
+                (run.aggregate_name == "median" || run.aggregate_name == "least");
+            if (!run.error_occurred && is_wanted) {
                 const std::string name = run.run_name.function_name;
                 const auto slash = name.rfind('/');
-                medians_[name.substr(0, slash)][name.substr(slash + 1)] = run.GetAdjustedCPUTime();
+                times_[name.substr(0, slash)][name.substr(slash + 1)] = run.GetAdjustedCPUTime();
             }
         }
         ConsoleReporter::ReportRuns(runs);
     }
     void Finalize() override {
         std::puts(
-            "\nratios of the medians to C's (exits, VMs: inline system call; registers: ioctl(); copies: memcpy)");
-        for (const auto& [what, times] : medians_) {
+            "\nratios of the medians, for copies of the least times, to C's (exits, VMs: inline system call; registers: ioctl(); copies: memcpy)");
+        for (const auto& [what, times] : times_) {
             const auto base = times.find("C");
             for (const auto& [who, time] : times) {
                 if (base != times.end() && who != "C") {
@@ -222,7 +230,7 @@ public:
     }
 
 private:
-    std::map<std::string, std::map<std::string, double>> medians_;
+    std::map<std::string, std::map<std::string, double>> times_;
 };
 
 }  // namespace

@@ -18,6 +18,15 @@ namespace vmm::test {
 
 using namespace kvm::literals;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool sanitized =
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+inline constexpr bool sanitized = false;
+#endif
+
 inline GuestMemory make(std::initializer_list<Region> regions) {
     return must(GuestMemory::create(std::vector(regions)));
 }
@@ -64,10 +73,11 @@ struct Belongings {
         found.descriptors = std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
                                           std::filesystem::directory_iterator());
         std::ifstream maps("/proc/self/maps");
-        // Inaccessible pages are how GuestMemory reserves; the rest is by name.
+        // Inaccessible pages are how GuestMemory reserves, and how sanitizers' allocators do; the
+        // rest is by name.
         for (std::string line; std::getline(maps, line);) {
-            if (has(line, " ---p 00000000 00:00 0") || has(line, "memfd:") || has(line, "kvmxx-") ||
-                has(line, "guest_memfd") || has(line, "guest-memory")) {
+            if ((!sanitized && has(line, " ---p 00000000 00:00 0")) || has(line, "memfd:") ||
+                has(line, "kvmxx-") || has(line, "guest_memfd") || has(line, "guest-memory")) {
                 found.mappings.push_back(line);
             }
         }

@@ -84,7 +84,9 @@ TEST_F(MemoryTuning, LockedPagesAreThereAndNoBalloonTakesThem) {
     EXPECT_EQ(message(memory.inflate(0_gpa, 4_KiB)),
               "guest memory 0x0..0x3fff: MADV_DONTNEED: Invalid argument");
     must(memory.unlock(0_gpa, 16_KiB));
-    must(memory.inflate(0_gpa, 4_KiB));
+    if (!sanitized) {  // sanitizers make munlock(2) do nothing
+        must(memory.inflate(0_gpa, 4_KiB));
+    }
 }
 
 TEST_F(MemoryTuning, EveryAdviceIsTheKernelsToTakeOrRefuseByName) {

@@ -72,13 +72,14 @@ namespace {
 
 /// Touches each page as a write or a read would, and changes nothing.
 void touch(std::byte* host, std::uint64_t size, bool writable) {
-    using Byte [[gnu::may_alias]] = unsigned char;
+    using Byte [[gnu::may_alias]] = volatile unsigned char;
     for (std::uint64_t at = 0; at < size; at += detail::page_size) {
         auto* byte = reinterpret_cast<Byte*>(host + at);
+        unsigned char value = __atomic_load_n(byte, __ATOMIC_RELAXED);
         if (writable) {
-            __atomic_fetch_or(byte, 0, __ATOMIC_RELAXED);
-        } else {
-            (void)__atomic_load_n(byte, __ATOMIC_RELAXED);
+            // Compilers make a load, or nothing, of a simpler write that changes nothing.
+            __atomic_compare_exchange_n(byte, &value, value, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED);
         }
     }
 }
