@@ -144,6 +144,9 @@ vmm::Result<void> StatsTeller::write_file(const Json& now) const {
 
 void StatsTeller::finish(const std::string& why) {
     stop();
+    if (!options_.print && options_.file.empty()) {
+        return;  // a report costs as much as a machine's creation
+    }
     Json now = to_json(machine_.report());
     now["end"] = why;
     if (options_.print) {
