@@ -161,7 +161,8 @@ std::uint32_t word(Source& source) {
 /// Blocks of up to 8 MiB, each after its packed size, to the end of the data, where Linux's build
 /// has put the unpacked size.
 Result<void> unpack_lz4_legacy(Source& source, const Sink& sink) {
-    std::vector<std::byte> out(lz4_legacy_block);
+    const auto block = std::make_unique_for_overwrite<std::byte[]>(lz4_legacy_block);
+    const std::span out(block.get(), lz4_legacy_block);
     while (source.left().size() > sizeof(std::uint32_t)) {
         const std::uint32_t size = word(source);
         if (size == lz4_legacy) {
@@ -180,7 +181,7 @@ Result<void> unpack_lz4_legacy(Source& source, const Sink& sink) {
         if (n < 0) {
             return source.broken("the block that ends here is corrupt");
         }
-        KVM_TRY(sink(std::span(out).first(static_cast<std::size_t>(n))));
+        KVM_TRY(sink(out.first(static_cast<std::size_t>(n))));
     }
     return {};
 }
