@@ -118,7 +118,7 @@ TEST(AcpiTables, SayThatTheHardwareIsReducedAndHowToSleepAndReset) {
     EXPECT_EQ(get<std::uint8_t>(fadt, 128), 6u);
     EXPECT_EQ(get<std::uint64_t>(fadt, 248), 0x60cu);
     EXPECT_EQ(get<std::uint64_t>(fadt, 260), 0x60du);
-    for (const std::size_t fixed_register : {46, 56, 64, 76, 48, 36}) {
+    for (const unsigned fixed_register : {46u, 56u, 64u, 76u, 48u, 36u}) {
         EXPECT_EQ(get<std::uint16_t>(fadt, fixed_register), 0) << fixed_register;
     }
     EXPECT_TRUE(t.find("FACS").empty());

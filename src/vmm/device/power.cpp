@@ -117,7 +117,7 @@ void Pm1Registers::write_byte(std::uint64_t offset, std::uint8_t value) {
         } else if (offset < 4) {
             const unsigned shift = 8 * static_cast<unsigned>(offset - 2);
             const unsigned kept = enable_ & ~(0xffu << shift);
-            enable_ = static_cast<std::uint16_t>((kept | value << shift) & pm1_enables);
+            enable_ = static_cast<std::uint16_t>((kept | unsigned{value} << shift) & pm1_enables);
         } else if (offset == 5) {
             control_ = value & sleep_type_mask;  // SLP_EN reads as 0
             off = switches_off(value, s5_);
