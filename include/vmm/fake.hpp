@@ -65,14 +65,21 @@ struct EventFdUse {
     std::optional<kvm::IoAddress> address{};  ///< ioeventfd
 };
 
+/// A memory slot.
+struct SlotState {
+    kvm::Gpa address{};
+    std::uint64_t size = 0;
+    kvm::Flags<kvm::MemFlag> flags{};
+};
+
 /// What was asked of a VM.
 struct VmState {
     std::optional<kvm::Gpa> identity_map;
     std::optional<kvm::Gpa> tss;
     bool irqchip = false;
     bool pit = false;
-    std::map<int, std::uint64_t> enabled;    ///< capabilities, with their first argument
-    std::map<std::uint32_t, Region> memory;  ///< by slot
+    std::map<int, std::uint64_t> enabled;       ///< capabilities, with their first argument
+    std::map<std::uint32_t, SlotState> memory;  ///< by slot
     std::vector<std::pair<kvm::Gsi, kvm::Level>> line_changes;  ///< irq_line(), in order
     std::vector<kvm::Msi> msis;
     std::vector<EventFdUse> irqfds;
@@ -159,8 +166,8 @@ public:
     kvm::Result<void> create_irqchip() const;
     kvm::Result<void> create_pit2(kvm::Flags<kvm::x86_64::PitFlag> flags = {}) const;
     kvm::Result<Vcpu> create_vcpu(kvm::VcpuId id) const;
-    /// What KVM_SET_USER_MEMORY_REGION does; EEXIST, EINVAL as the kernel has it.
-    kvm::Result<void> set_memory(kvm::Slot slot, const Region& region) const;
+    /// Its memory slots; EEXIST, EINVAL as the kernel has it. What the guest wrote is nothing.
+    std::shared_ptr<MemorySlots> memory_slots() const;
 
     kvm::Result<void> irq_line(kvm::Gsi gsi, kvm::Level level) const;
     kvm::Result<bool> signal_msi(const kvm::Msi& msi) const;
@@ -248,7 +255,9 @@ struct Backend {
     using Vm = fake::Vm;
     using Vcpu = fake::Vcpu;
     using Kick = fake::Kick;
-    static Result<void> attach(GuestMemory& memory, const Vm& vm);
+    static Result<void> attach(GuestMemory& memory, const Vm& vm) {
+        return memory.attach(vm.memory_slots());
+    }
     static constexpr bool executes_code = false;
 };
 static_assert(vmm::Hypervisor<Backend>);

@@ -24,6 +24,69 @@ bool same(const kvm::IoAddress& a, const kvm::IoAddress& b) {
     return a.is_port() == b.is_port() && a.value() == b.value();
 }
 
+class Slots final : public MemorySlots {
+public:
+    explicit Slots(std::shared_ptr<detail::World> world) : world_(std::move(world)) {}
+
+    kvm::Result<std::uint32_t> limit() override {
+        const std::lock_guard lock(world_->mutex);
+        KVM_TRY(world_->enter("KVM_CHECK_EXTENSION"));
+        return static_cast<std::uint32_t>(world_->caps[kvm::cap::nr_memslots.number]);
+    }
+    kvm::Result<void> add(const SlotConfig& config) override {
+        const std::lock_guard lock(world_->mutex);
+        KVM_TRY(world_->enter(call));
+        const auto number = static_cast<std::uint32_t>(config.slot);
+        const std::uint64_t start = config.address.value();
+        const std::uint64_t size = config.memory.size();
+        if (size == 0 || start % page_size || size % page_size || start + size < start) {
+            return kvm::fail(call, EINVAL, number);
+        }
+        auto& slots = world_->vm.memory;
+        const bool overlaps = std::ranges::any_of(slots, [&](const auto& entry) {
+            const std::uint64_t other = entry.second.address.value();
+            return start < other + entry.second.size && other < start + size;
+        });
+        if (overlaps || slots.contains(number)) {
+            return kvm::fail(call, EEXIST, number);
+        }
+        slots[number] = {config.address, size, config.flags};
+        return {};
+    }
+    kvm::Result<void> set_flags(kvm::Slot slot, kvm::Flags<kvm::MemFlag> flags) override {
+        const std::lock_guard lock(world_->mutex);
+        KVM_TRY(world_->enter(call));
+        const auto found = world_->vm.memory.find(static_cast<std::uint32_t>(slot));
+        if (found == world_->vm.memory.end()) {
+            return kvm::fail(call, EINVAL, static_cast<std::uint32_t>(slot));
+        }
+        found->second.flags = flags;
+        return {};
+    }
+    kvm::Result<void> remove(kvm::Slot slot) override {
+        const std::lock_guard lock(world_->mutex);
+        KVM_TRY(world_->enter(call));
+        if (!world_->vm.memory.erase(static_cast<std::uint32_t>(slot))) {
+            return kvm::fail(call, EINVAL, static_cast<std::uint32_t>(slot));
+        }
+        return {};
+    }
+    kvm::Result<void> dirty_log(kvm::Slot, std::span<std::uint64_t> bitmap) override {
+        const std::lock_guard lock(world_->mutex);
+        KVM_TRY(world_->enter("KVM_GET_DIRTY_LOG"));
+        std::ranges::fill(bitmap, std::uint64_t(0));
+        return {};
+    }
+    kvm::Result<kvm::GuestMemfd> create_guest_memfd(std::uint64_t,
+                                                    kvm::Flags<kvm::GuestMemfdFlag>) override {
+        return kvm::fail("KVM_CREATE_GUEST_MEMFD", ENOTTY);
+    }
+
+private:
+    static constexpr const char* call = "KVM_SET_USER_MEMORY_REGION";
+    std::shared_ptr<detail::World> world_;
+};
+
 }  // namespace
 
 Vm::~Vm() {
@@ -99,29 +162,7 @@ kvm::Result<Vcpu> Vm::create_vcpu(kvm::VcpuId id) const {
     return Vcpu(std::make_shared<detail::VcpuWorld>(world_, number));
 }
 
-kvm::Result<void> Vm::set_memory(kvm::Slot slot, const Region& region) const {
-    constexpr const char* call = "KVM_SET_USER_MEMORY_REGION";
-    const std::lock_guard lock(world_->mutex);
-    KVM_TRY(world_->enter(call));
-    const auto number = static_cast<std::uint32_t>(slot);
-    auto& memory = world_->vm.memory;
-    if (region.size == 0) {
-        return memory.erase(number) ? kvm::Result<void>() : kvm::fail(call, EINVAL, number);
-    }
-    const std::uint64_t start = region.address.value();
-    if (start % page_size || region.size % page_size || start + region.size < start) {
-        return kvm::fail(call, EINVAL, number);
-    }
-    const bool overlaps = std::ranges::any_of(memory, [&](const auto& entry) {
-        const std::uint64_t other = entry.second.address.value();
-        return start < other + entry.second.size && other < start + region.size;
-    });
-    if (overlaps || memory.contains(number)) {
-        return kvm::fail(call, EEXIST, number);
-    }
-    memory[number] = region;
-    return {};
-}
+std::shared_ptr<MemorySlots> Vm::memory_slots() const { return std::make_shared<Slots>(world_); }
 
 kvm::Result<void> Vm::irq_line(kvm::Gsi gsi, kvm::Level level) const {
     const std::lock_guard lock(world_->mutex);
@@ -183,14 +224,6 @@ kvm::Result<void> Vm::remove_ioeventfd(kvm::FdRef event, kvm::IoAddress address,
     return remove_one(world_->vm.ioeventfds, "KVM_IOEVENTFD", [&](const EventFdUse& use) {
         return use.fd == event.number() && same(*use.address, address);
     });
-}
-
-Result<void> Backend::attach(GuestMemory& memory, const Vm& vm) {
-    std::uint32_t slot = 0;
-    for (const Region& region : memory.regions()) {
-        KVM_TRY(vm.set_memory(kvm::Slot(slot++), region));
-    }
-    return {};
 }
 
 }  // namespace vmm::fake

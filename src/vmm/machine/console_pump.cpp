@@ -7,9 +7,11 @@ namespace vmm::detail {
 
 Result<std::unique_ptr<ConsolePump>> ConsolePump::create(Console& console, const Wake& ended,
                                                          TraceHook* hook) {
-    std::unique_ptr<ConsolePump> pump(new ConsolePump(console, ended, hook, KVM_TRY(Wake::create()),
-                                                      KVM_TRY(Wake::create()),
-                                                      KVM_TRY(Timer::create())));
+    Wake wake = KVM_TRY(Wake::create());
+    Wake gate = KVM_TRY(Wake::create());
+    Timer timer = KVM_TRY(Timer::create());
+    std::unique_ptr<ConsolePump> pump(
+        new ConsolePump(console, ended, hook, std::move(wake), std::move(gate), std::move(timer)));
     pump->output_.reserve(output_batch);
     pump->input_open_ = console.input_fd() >= 0;
     return pump;

@@ -40,7 +40,11 @@ int set_affinity(const std::vector<std::uint32_t>& cpus) {
 }  // namespace
 
 Result<Wakes> Wakes::create() {
-    return Wakes{KVM_TRY(Wake::create()), KVM_TRY(Wake::create()), KVM_TRY(Wake::create())};
+    // Not within the braces: g++ 12 forgets the members that are made when KVM_TRY returns.
+    Wake stop = KVM_TRY(Wake::create());
+    Wake shut_down = KVM_TRY(Wake::create());
+    Wake ended = KVM_TRY(Wake::create());
+    return Wakes{std::move(stop), std::move(shut_down), std::move(ended)};
 }
 
 /// The machine's life from its start to its end.
