@@ -167,7 +167,7 @@ TEST_F(Recording, OfManyCpusIsInTheOrderOfTheirAccesses) {
     constexpr std::uint32_t cpus = 4;
     for (std::uint32_t cpu = 0; cpu < cpus; ++cpu) {
         std::vector<fake::Step> steps;
-        for (int i = 0; i < 200; ++i) {
+        for (std::uint32_t i = 0; i < 200; ++i) {
             // The scratch register: what is read there is what any CPU wrote last.
             steps.emplace_back(out(0x3ff, std::string(1, static_cast<char>(cpu * 16 + i % 16))));
             steps.emplace_back(fake::IoIn{kvm::Port(0x3ff)});
