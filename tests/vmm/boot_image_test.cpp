@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <vmm/boot_files.hpp>
 
 namespace vmm::test {
@@ -77,6 +78,27 @@ TEST_F(Image, ThatShrinksAfterItWasOpenedIsAnError) {
     std::filesystem::resize_file(path, 0x1000);
     EXPECT_EQ(message(image.load(memory, kvm::Gpa(0x100000), 0, 0x3000, "code")),
               path + ": the file shrank while its code was read");
+}
+
+TEST_F(Image, HasHolesThatAreZeroesAlsoWhereMemoryWasNot) {
+    const std::string path = directory.file("image", Bytes(16, 'x'));
+    {
+        std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(0x200000);
+        file << "middle";
+    }
+    std::filesystem::resize_file(path, 0x300001);
+    const auto image = must(::vmm::Image::open(path));
+    for (const kvm::Gpa address : {kvm::Gpa(0x100000), kvm::Gpa(0x100123)}) {
+        must(memory.fill(address, 0x300002, std::byte(0xaa)));
+        must(image.load(memory, address, 8, 0x300001 - 8, "data"));
+        std::vector<std::byte> loaded(0x300002);
+        must(memory.read(address, loaded));
+        std::string expected(0x300001 - 8, '\0');
+        expected.replace(0, 8, 8, 'x').replace(0x200000 - 8, 6, "middle");
+        expected.append(9, '\xaa');
+        EXPECT_EQ(std::memcmp(loaded.data(), expected.data(), loaded.size()), 0);
+    }
 }
 
 TEST_F(Image, IsReadWithinItsBoundsOnly) {

@@ -71,7 +71,9 @@ protected:
     explicit Core(Wakes wakes) : wakes_(std::move(wakes)) {}
     ~Core() override = default;
 
-    void configure(const MachineConfig& config, MachineEvents events);
+    /// `notes` are the loader's.
+    void configure(const MachineConfig& config, MachineEvents events,
+                   std::vector<std::string> notes);
     /// Who sees what devices do. Before add_board().
     void trace(TraceHook* hook) { hook_ = hook; }
     /// The same, and sees exits and inputs, too.
@@ -145,6 +147,7 @@ private:
     std::chrono::milliseconds grace_{};
     std::vector<std::vector<std::uint32_t>> affinity_;
     MachineEvents events_;
+    std::vector<std::string> notes_;
     // When the guest ought to have switched itself off. The event loop's own.
     std::chrono::steady_clock::time_point patience_end_ =
         std::chrono::steady_clock::time_point::max();

@@ -42,16 +42,19 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     }
     GuestMemory memory = KVM_TRY(GuestMemory::create(x86_64::ram_regions(config.memory_bytes)));
     x86_64::BootState boot;
+    std::vector<std::string> notes;
     if (Backend::executes_code || !config.boot.kernel.empty()) {
         mark("load");
-        boot = KVM_TRY(load(memory, config.boot, boot_inputs(config)));
+        BootInputs inputs = boot_inputs(config);
+        inputs.notes = &notes;
+        boot = KVM_TRY(load(memory, config.boot, inputs));
     }
     mark("vm");
     Vm vm = KVM_TRY(system.create_vm());
     Wakes wakes = KVM_TRY(Wakes::create());
     std::unique_ptr<MachineImpl> impl(
         new MachineImpl(std::move(system), std::move(vm), std::move(memory), std::move(wakes)));
-    impl->configure(config, std::move(events));
+    impl->configure(config, std::move(events), std::move(notes));
     impl->trace(recorder ? recorder.get() : hook);
     KVM_TRY(impl->add_chips());
     KVM_TRY(impl->add_board(config, console, impl->memory_));

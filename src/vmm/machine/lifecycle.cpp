@@ -24,11 +24,13 @@ const char* describe(MachineState state) {
 
 namespace detail {
 
-void Core::configure(const MachineConfig& config, MachineEvents events) {
+void Core::configure(const MachineConfig& config, MachineEvents events,
+                     std::vector<std::string> notes) {
     timeout_ = config.timeout;
     grace_ = config.grace;
     affinity_ = config.cpu_affinity;
     events_ = std::move(events);
+    notes_ = std::move(notes);
 }
 
 MachineState Core::state() const {

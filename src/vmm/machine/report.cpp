@@ -91,6 +91,7 @@ MachineReport Core::report() const {
     }
     sort(report.exits);
     std::ranges::for_each(report.cpu_exits, sort);
+    report.notes = notes_;
     board_->add_to(report);
     report.kvm = kvm_statistics();
     if (recorder_ && !recorder_->problem().empty()) {
