@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <tuple>
 #include <vmm/memory/guest_memory.hpp>
 
 namespace kvmxx {
@@ -17,6 +18,10 @@ struct Row {
     std::uint64_t total = 0;
     std::uint64_t fresh = 0;  // of them, since the earlier snapshot
 };
+
+bool grew_more(const Row& a, const Row& b) {
+    return std::tie(b.fresh, b.total, a.name) < std::tie(a.fresh, a.total, b.name);
+}
 
 std::uint64_t number(const Json& json) {
     return json.is_number_integer() && json >= 0 ? json.get<std::uint64_t>() : 0;
@@ -41,9 +46,7 @@ void draw(std::string& text, const char* title, std::vector<Row> rows, double se
     if (rows.empty()) {
         return;
     }
-    std::ranges::stable_sort(rows, [](const Row& a, const Row& b) {
-        return std::tie(b.fresh, b.total) < std::tie(a.fresh, a.total);
-    });
+    std::ranges::sort(rows, grew_more);
     std::uint64_t sum = 0;
     for (const Row& row : rows) {
         sum += row.fresh;
@@ -115,7 +118,7 @@ std::vector<Row> kvm_rows(const Json& now, const Json& before) {
         const Json old = at(before, name);
         rows.push_back({name, total, grown(total, number(at(old, "value")))});
     }
-    std::ranges::stable_sort(rows, std::greater(), &Row::fresh);
+    std::ranges::sort(rows, grew_more);
     if (rows.size() > most_kvm_rows) {
         rows.resize(most_kvm_rows);
     }
