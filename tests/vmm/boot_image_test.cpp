@@ -80,7 +80,7 @@ TEST_F(Image, ThatShrinksAfterItWasOpenedIsAnError) {
               path + ": the file shrank while its code was read");
 }
 
-TEST_F(Image, HasHolesThatAreZeroesAlsoWhereMemoryWasNot) {
+TEST_F(Image, HasHolesThatAreZeroesWhateverMemoryWas) {
     const std::string path = directory.file("image", Bytes(16, 'x'));
     {
         std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);

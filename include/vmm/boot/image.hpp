@@ -65,16 +65,14 @@ public:
     /// Fills `to` from the file's byte `offset` on. Errors: EINVAL (`what`, which the message
     /// names, ends beyond the file), or what read(2) says.
     Result<void> read(std::uint64_t offset, std::span<std::byte> to, const char* what) const;
-    /// Copies `length` bytes from the file's byte `offset` on to guest memory at `address`; the
-    /// file's holes cost nothing where the memory is untouched. Errors: see read(); EFAULT (not all
-    /// in one region of RAM).
+    /// Copies `length` bytes from the file's byte `offset` on to guest memory at `address`. Errors:
+    /// see read(); EFAULT (not all in one region of RAM).
     Result<void> load(const GuestMemory& memory, kvm::Gpa address, std::uint64_t offset,
                       std::uint64_t length, const char* what) const;
 
 private:
     Image(std::string path, kvm::Fd fd, std::uint64_t size)
         : path_(std::move(path)), fd_(std::move(fd)), size_(size) {}
-    std::unexpected<Error> shrank(const char* what) const;
 
     std::string path_;
     kvm::Fd fd_;

@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
-#include <kvm/try.hpp>
 #include <string_view>
 #include <vmm/boot/image.hpp>
 #include <vmm/memory/guest_memory.hpp>
@@ -73,34 +71,6 @@ ssize_t read_fully(int fd, std::span<std::byte> to, std::uint64_t offset) {
         }
     }
     return static_cast<ssize_t>(done);
-}
-
-/// The next piece of a file, from `begin` on: data, or a hole, which reads as zeroes.
-struct Piece {
-    std::uint64_t end = 0;
-    bool hole = false;
-};
-
-Piece next_piece(int fd, std::uint64_t begin, std::uint64_t end) {
-    const off_t at = static_cast<off_t>(begin);
-    const off_t data = ::lseek(fd, at, SEEK_DATA);
-    if (data > at || (data < 0 && errno == ENXIO)) {
-        return {data < 0 ? end : std::min(end, static_cast<std::uint64_t>(data)), true};
-    }
-    const off_t hole = data < 0 ? -1 : ::lseek(fd, at, SEEK_HOLE);
-    return {hole <= at ? end : std::min(end, static_cast<std::uint64_t>(hole)), false};
-}
-
-/// Zeroes what is not zero: RAM that nobody has touched stays so.
-void zero(std::span<std::byte> bytes) {
-    constexpr std::size_t step = 4096;
-    for (; !bytes.empty(); bytes = bytes.subspan(std::min(step, bytes.size()))) {
-        const auto part = bytes.first(std::min(step, bytes.size()));
-        if (part[0] != std::byte(0) ||
-            std::memcmp(part.data(), part.data() + 1, part.size() - 1) != 0) {
-            std::memset(part.data(), 0, part.size());
-        }
-    }
 }
 
 }  // namespace
@@ -217,13 +187,9 @@ Result<void> Image::read(std::uint64_t offset, std::span<std::byte> to, const ch
         return fail_errno(fmt::format("{}: {}", path_, what), static_cast<int>(-n));
     }
     if (static_cast<std::size_t>(n) < to.size()) {
-        return shrank(what);
+        return fail(fmt::format("{}: the file shrank while its {} was read", path_, what), EINVAL);
     }
     return {};
-}
-
-std::unexpected<Error> Image::shrank(const char* what) const {
-    return fail(fmt::format("{}: the file shrank while its {} was read", path_, what), EINVAL);
 }
 
 Result<void> Image::load(const GuestMemory& memory, kvm::Gpa address, std::uint64_t offset,
@@ -232,25 +198,7 @@ Result<void> Image::load(const GuestMemory& memory, kvm::Gpa address, std::uint6
     if (!ram) {
         return fail(fmt::format("{}: {}: {}", path_, what, ram.error().message), ram.error().code);
     }
-    if (offset > size_ || length > size_ - offset) {
-        return read(offset, *ram, what);  // which fails
-    }
-    for (std::uint64_t at = offset; at < offset + length;) {
-        const Piece piece = next_piece(fd_.number(), at, offset + length);
-        const auto part = ram->subspan(at - offset, piece.end - at);
-        if (piece.hole) {
-            zero(part);
-        } else {
-            KVM_TRY(read(at, part, what));
-        }
-        at = piece.end;
-    }
-    struct stat status{};
-    if (::fstat(fd_.number(), &status) != 0 ||
-        static_cast<std::uint64_t>(status.st_size) < offset + length) {
-        return shrank(what);  // what was cut off looked like a hole
-    }
-    return {};
+    return read(offset, *ram, what);
 }
 
 }  // namespace vmm
