@@ -286,9 +286,6 @@ TYPED_TEST_P(MachineLife, ItsThreadsHaveNamesAndStayOnTheirCpus) {
 }
 
 TYPED_TEST_P(MachineLife, ManyLivesLeaveNothingBehind) {
-    const MachineConfig c = this->config(print_and_reset);
-    MachineConfig paused = c;
-    paused.timeout.reset();
     Resources before;
     for (int i = 0; i < TypeParam::lives; ++i) {
         if (i == 10) {
@@ -296,10 +293,13 @@ TYPED_TEST_P(MachineLife, ManyLivesLeaveNothingBehind) {
         }
         TypeParam own;
         if (i % 2) {
+            const MachineConfig c = this->config(print_and_reset);
             EXPECT_EQ(must(must(own.create(c, print_and_reset, this->console)).run()).reason,
                       EndReason::reset);
         } else {
-            auto m = must(own.create(paused, spin, this->console));
+            MachineConfig c = this->config(spin);
+            c.timeout.reset();
+            auto m = must(own.create(c, spin, this->console));
             must(m.start());
             if (i % 4) {
                 must(m.pause());
