@@ -41,15 +41,21 @@ void fill_guest(std::byte* guest, std::byte value, std::size_t size) {
 #else
 
 void copy_from_guest(std::byte* to, const std::byte* guest, std::size_t size) {
-    std::memcpy(to, guest, size);
+    if (size > 0) {  // no bytes may have no address
+        std::memcpy(to, guest, size);
+    }
 }
 
 void copy_to_guest(std::byte* guest, const std::byte* from, std::size_t size) {
-    std::memcpy(guest, from, size);
+    if (size > 0) {
+        std::memcpy(guest, from, size);
+    }
 }
 
 void fill_guest(std::byte* guest, std::byte value, std::size_t size) {
-    std::memset(guest, std::to_integer<int>(value), size);
+    if (size > 0) {
+        std::memset(guest, std::to_integer<int>(value), size);
+    }
 }
 
 #endif
