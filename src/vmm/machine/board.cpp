@@ -49,8 +49,9 @@ BootInputs boot_inputs(const MachineConfig& config) {
 
 Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Console& console,
                                              Wires wires) {
-    std::unique_ptr<Board> board(
-        new Board(KVM_TRY(ConsolePump::create(console, wires.ended, wires.hook)), wires));
+    // Not in new's arguments: its block would be lost.
+    auto pump = KVM_TRY(ConsolePump::create(console, wires.ended, wires.hook));
+    std::unique_ptr<Board> board(new Board(std::move(pump), wires));
     KVM_TRY(board->add_legacy_devices(config));
     KVM_TRY(board->add_power(config));
     if (config.devices.fw_cfg) {

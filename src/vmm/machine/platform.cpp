@@ -85,7 +85,8 @@ Result<void> Board::add_fw_cfg(const MachineConfig& config) {
         contents.kernel = KVM_TRY(read_file(config.boot.kernel, "the kernel"));
     }
     for (const FwCfgFile& file : config.fw_cfg) {
-        contents.files.push_back({file.name, KVM_TRY(read_file(file.path, "the file"))});
+        auto bytes = KVM_TRY(read_file(file.path, "the file"));
+        contents.files.push_back({file.name, std::move(bytes)});
     }
     auto device = KVM_TRY(FwCfg::create(wires_.memory, std::move(contents)));
     KVM_TRY(ports_.add(ports::fw_cfg, FwCfg::ports, *device, "fw_cfg"));
