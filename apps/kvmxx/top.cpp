@@ -4,11 +4,10 @@
 
 #include <cerrno>
 #include <fmt/format.h>
-#include <fstream>
 #include <kvm/try.hpp>
 #include <poll.h>
-#include <sstream>
 #include <unistd.h>
+#include <vmm/text_file.hpp>
 
 namespace kvmxx {
 
@@ -20,16 +19,7 @@ struct TopOptions {
 };
 
 vmm::Result<Json> read(const std::string& path) {
-    errno = 0;
-    const std::ifstream file(path);
-    std::ostringstream text;
-    if (file) {
-        text << file.rdbuf();
-    }
-    if (!file || text.bad() || (text.fail() && errno != 0)) {
-        return vmm::fail_errno(path, errno);
-    }
-    Json json = Json::parse(text.str(), nullptr, false);
+    Json json = Json::parse(KVM_TRY(vmm::read_text_file(path)), nullptr, false);
     if (!json.is_object() || json.value("schema", Json()) != 1) {
         return vmm::fail(path + ": is not what kvmxx run --stats-file writes", EINVAL);
     }

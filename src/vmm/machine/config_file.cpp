@@ -5,10 +5,10 @@
 #include <cerrno>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fstream>
 #include <kvm/try.hpp>
 #include <sstream>
 #include <vmm/machine/settings.hpp>
+#include <vmm/text_file.hpp>
 
 namespace vmm {
 
@@ -88,19 +88,6 @@ Result<void> check_excluded(const toml::table& file, const Setting& setting, con
     return {};
 }
 
-Result<std::string> read_text(const std::string& path) {
-    errno = 0;
-    const std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    if (file) {
-        text << file.rdbuf();
-    }
-    if (!file || text.bad() || (text.fail() && errno != 0)) {
-        return fail_errno(path, errno != 0 ? errno : EIO);
-    }
-    return std::move(text).str();
-}
-
 /// `text` as a TOML value: a number where it looks like one.
 std::string value_text(const std::string& text) {
     const bool number = !text.empty() && text.size() <= 18 &&
@@ -118,7 +105,7 @@ std::string value_text(const std::string& text) {
 }  // namespace
 
 Result<void> read_config_file(MachineConfig& config, const std::string& path) {
-    const std::string text = KVM_TRY(read_text(path));
+    const std::string text = KVM_TRY(read_text_file(path));
     const toml::parse_result parsed = toml::parse(text, path);
     if (!parsed) {
         return fail(fmt::format("{}:{}: {}", path, parsed.error().source().begin.line,
