@@ -9,25 +9,20 @@ namespace kvm::test {
 enum class StopKind { step, breakpoint, watchpoint, instruction, other };
 
 /// A suite whose guest is about to do guests::steps().
-class DebuggedGuestBase : public WithKvm {
+class DebuggedGuestBase : public WithGuest {
 protected:
     void SetUp() override {
-        WithKvm::SetUp();
+        WithGuest::SetUp();
         if (!IsSkipped()) {
             REQUIRE_CAP(kvm(), cap::set_guest_debug);
-            guest_.emplace(kvm());
             guest().load(guests::steps());
         }
     }
-    Guest& guest() { return *guest_; }
     static u64 code(std::size_t offset) { return layout::code + offset; }
     void debug(kvm::GuestDebug debug, Flags<GuestDebugFlag> flags) {
         debug.control = (flags | GuestDebugFlag::enable).bits();
         must(guest().vcpu().set_guest_debug(debug));
     }
-
-private:
-    std::optional<Guest> guest_;
 };
 
 }  // namespace kvm::test

@@ -10,3 +10,25 @@
 ///     u64 program_counter();
 ///     void set_argument(u64 value);  // the register that guests::script() starts with
 #include <arch_guest.hpp>
+
+#include <optional>
+#include <support/require.hpp>
+
+namespace kvm::test {
+
+/// A test suite with a Guest of its own for each test.
+class WithGuest : public WithKvm {
+protected:
+    void SetUp() override {
+        WithKvm::SetUp();
+        if (!IsSkipped()) {
+            guest_.emplace(kvm());
+        }
+    }
+    Guest& guest() { return *guest_; }
+
+private:
+    std::optional<Guest> guest_;
+};
+
+}  // namespace kvm::test

@@ -18,18 +18,16 @@ using namespace kvm::aarch64;
 /// ESR_EL1's exception class, of exceptions of the same level.
 constexpr u64 class_breakpoint = 0x31, class_step = 0x33, class_watchpoint = 0x35, class_brk = 0x3c;
 
-class OwnDebugging : public WithKvm {
+class OwnDebugging : public WithGuest {
 protected:
     void SetUp() override {
-        WithKvm::SetUp();
+        WithGuest::SetUp();
         if (!IsSkipped()) {
-            guest_.emplace(kvm());
             guest().load(guests::own_debug());
             guest().set(x(1), layout::data);
             guest().set(x(9), layout::mmio);
         }
     }
-    Guest& guest() { return *guest_; }
     /// The guest tells the exception that it has had, and where.
     void expect(u64 exception, std::size_t offset) {
         EXPECT_EQ(guest().run_to_write(layout::mmio), exception);
@@ -47,7 +45,6 @@ protected:
     }
 
 private:
-    std::optional<Guest> guest_;
     u64 address_ = 0;
 };
 

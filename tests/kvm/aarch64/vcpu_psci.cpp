@@ -19,18 +19,16 @@ constexpr u64 is_on = 0, is_off = 1;
 
 constexpr u64 entry = layout::code + 0x1000, context = layout::mmio + 0x100;
 
-class PsciArm : public WithKvm {
+class PsciArm : public WithGuest {
 protected:
     void SetUp() override {
-        WithKvm::SetUp();
+        WithGuest::SetUp();
         if (!IsSkipped()) {
-            guest_.emplace(kvm());
             other_ = must(guest().vm().create_vcpu(VcpuId(1)));
             must(other().init(vcpu_init(guest().vm(), {VcpuFeature::power_off})));
             guest().write(entry, guests::started());
         }
     }
-    Guest& guest() { return *guest_; }
     Vcpu& other() { return *other_; }
     /// The answer that the first vCPU gets to a call.
     u64 call(u64 function, u64 a = 0, u64 b = 0, u64 c = 0) {
@@ -50,7 +48,6 @@ protected:
     }
 
 private:
-    std::optional<Guest> guest_;
     std::optional<Vcpu> other_;
 };
 
@@ -129,19 +126,7 @@ const Granted granted[] = {
     {vendor_hyp_bmap, 2, 0x86000001, 0},
 };
 
-class HypercallsArm : public WithKvm {
-protected:
-    void SetUp() override {
-        WithKvm::SetUp();
-        if (!IsSkipped()) {
-            guest_.emplace(kvm());
-        }
-    }
-    Guest& guest() { return *guest_; }
-
-private:
-    std::optional<Guest> guest_;
-};
+class HypercallsArm : public WithGuest {};
 
 TEST_F(HypercallsArm, AreThereUnlessTheirBitIsCleared) {
     constexpr u64 not_supported = u64(-1);

@@ -11,19 +11,17 @@ using namespace kvm::aarch64;
 /// ICC_PMR_EL1, as vgic::cpu_sysreg() wants it.
 constexpr u32 icc_pmr_el1 = 3 << 14 | 4 << 7 | 6 << 3;
 
-class GicV3 : public WithKvm {
+class GicV3 : public WithGuest {
 protected:
     void SetUp() override {
-        WithKvm::SetUp();
+        WithGuest::SetUp();
         if (IsSkipped()) {
             return;
         }
-        guest_.emplace(kvm());
         if (!must(guest().vm().has_device(DeviceType::arm_vgic_v3))) {
             GTEST_SKIP() << "needs KVM_DEV_TYPE_ARM_VGIC_V3, which this KVM lacks";
         }
     }
-    Guest& guest() { return *guest_; }
     Device create() { return must(guest().vm().create_device(DeviceType::arm_vgic_v3)); }
     /// A GIC that is ready: 64 interrupts at the usual addresses.
     Device ready() {
@@ -43,9 +41,6 @@ protected:
         guest().set(x(9), layout::mmio);
         EXPECT_EQ(guest().run_to_write(layout::mmio), 0u);
     }
-
-private:
-    std::optional<Guest> guest_;
 };
 
 TEST_F(GicV3, IsMadeOnce) {

@@ -13,14 +13,13 @@ namespace {
 
 using namespace kvm::aarch64;
 
-class GicOfVersion2 : public WithKvm {
+class GicOfVersion2 : public WithGuest {
 protected:
     void SetUp() override {
-        WithKvm::SetUp();
+        WithGuest::SetUp();
         if (IsSkipped()) {
             return;
         }
-        guest_.emplace(kvm());
         if (!must(vm().has_device(DeviceType::arm_vgic_v2))) {
             EXPECT_ERRNO(vm().create_device(DeviceType::arm_vgic_v2), ENODEV);
             EXPECT_FALSE(vm().create_irqchip());
@@ -28,7 +27,6 @@ protected:
                             "cannot be one";
         }
     }
-    Guest& guest() { return *guest_; }
     Vm& vm() { return guest().vm(); }
     Device create() { return must(vm().create_device(DeviceType::arm_vgic_v2)); }
     /// 64 interrupts at the usual addresses, of which 33 to 63 may come to vCPU 0.
@@ -64,9 +62,6 @@ protected:
         EXPECT_EQ(guest().run_to_write(layout::mmio), intid);
         EXPECT_EQ(guest().run_to_write(layout::mmio + 8), intid);
     }
-
-private:
-    std::optional<Guest> guest_;
 };
 
 TEST_F(GicOfVersion2, AddressesAreAlignedAndSetOnce) {

@@ -36,16 +36,9 @@ constexpr u64 am = 1 << 18, cr4_fsgsbase = 1 << 16, cr4_osxsave = 1 << 18;
 constexpr u32 osxsave_leaf1_ecx = 1u << 27, xsave_leaf1_ecx = 1u << 26, avx_leaf1_ecx = 1u << 28;
 constexpr u32 fsgsbase_leaf7_ebx = 1;
 
-class Processor : public WithKvm {
+class Processor : public WithGuest {
 protected:
-    void SetUp() override {
-        WithKvm::SetUp();
-        if (!IsSkipped()) {
-            guest_.emplace(kvm());
-        }
-    }
-    Guest& guest() { return *guest_; }
-    Vcpu& vcpu() { return guest_->vcpu(); }
+    Vcpu& vcpu() { return guest().vcpu(); }
 
     /// Puts the guest before an entry; the exception `vector` goes to the handler.
     void prepare(std::size_t entry, int vector = -1) {
@@ -66,9 +59,6 @@ protected:
             return e.function == leaf && e.index == 0 && (e.*reg & bit);
         });
     }
-
-private:
-    std::optional<Guest> guest_;
 };
 
 /// Skips the test if the KVM gave up at the instruction.
