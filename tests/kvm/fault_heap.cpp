@@ -5,14 +5,21 @@
 #include <cstdlib>
 #include <new>
 
-// The linker has every call of calloc() and free() come here (--wrap); operators are replaced as
-// C++ has it.
+// The linker has every call of these come here (--wrap in CMakeLists.txt). Replaced as C++ has it, the
+// operators would be at odds with those of the thread sanitizer.
 
 extern "C" {
 void* __real_calloc(std::size_t n, std::size_t size);
+void* __real__ZnwmRKSt9nothrow_t(std::size_t size, const std::nothrow_t& how);
 void __real_free(void* block);
+void __real__ZdlPv(void* block);
+void __real__ZdlPvm(void* block, std::size_t size);
+
 void* __wrap_calloc(std::size_t n, std::size_t size);
+void* __wrap__ZnwmRKSt9nothrow_t(std::size_t size, const std::nothrow_t& how);  // operator new
 void __wrap_free(void* block);
+void __wrap__ZdlPv(void* block);  // operator delete
+void __wrap__ZdlPvm(void* block, std::size_t size);
 }
 
 namespace {
@@ -54,16 +61,9 @@ void kvm::test::heap::give_all() { fail_at = never; }
 void* __wrap_calloc(std::size_t n, std::size_t size) {
     return give() ? given(__real_calloc(n, size)) : nullptr;
 }
+void* __wrap__ZnwmRKSt9nothrow_t(std::size_t size, const std::nothrow_t& how) {
+    return give() ? given(__real__ZnwmRKSt9nothrow_t(size, how)) : nullptr;
+}
 void __wrap_free(void* block) { __real_free(given_back(block)); }
-
-void* operator new(std::size_t size) {
-    if (void* block = std::malloc(size)) {
-        return block;
-    }
-    throw std::bad_alloc();
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    return give() ? given(std::malloc(size)) : nullptr;
-}
-void operator delete(void* block) noexcept { __real_free(given_back(block)); }
-void operator delete(void* block, std::size_t) noexcept { __real_free(given_back(block)); }
+void __wrap__ZdlPv(void* block) { __real__ZdlPv(given_back(block)); }
+void __wrap__ZdlPvm(void* block, std::size_t size) { __real__ZdlPvm(given_back(block), size); }
