@@ -3,7 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <kvm/abi/common.hpp>
+#include <kvm/fd.hpp>
+#include <kvm/memslot.hpp>
 #include <kvm/types.hpp>
+#include <memory>
+#include <optional>
+#include <vmm/error.hpp>
 
 /// The wires by which devices reach the rest of the machine. The machine implements them with KVM,
 /// tests with plain variables.
@@ -15,6 +21,44 @@ public:
     virtual ~InterruptLine() = default;
     /// Sets the line's level. Devices call it when the level changes.
     virtual void set(kvm::Level level) = 0;
+};
+
+/// An interrupt without a level, which is there once: an edge-triggered pin, or a message. Called
+/// by any thread.
+class InterruptPulse {
+public:
+    virtual ~InterruptPulse() = default;
+    virtual void pulse() = 0;
+};
+
+/// A message-signalled interrupt: where it goes is for the guest to say, at any time. Called by any
+/// thread.
+class MessageInterrupt : public InterruptPulse {
+public:
+    /// pulse() sends this from now on, or with none, nothing. Errors: those of KVM_SET_GSI_ROUTING
+    /// and KVM_IRQFD, and ENOSPC (as many as there can be); then it sends nothing.
+    virtual Result<void> set(const std::optional<kvm::Msi>& message) = 0;
+};
+
+/// Where MessageInterrupts come from: the interrupt controllers.
+class MessageController {
+public:
+    virtual ~MessageController() = default;
+    /// One that sends nothing yet. Errors: EMFILE.
+    virtual Result<std::unique_ptr<MessageInterrupt>> create_message() = 0;
+};
+
+/// Has a guest's writes signal eventfds, without an exit to user space: KVM_IOEVENTFD. Where KVM
+/// lacks it, or there is no KVM, the write comes to the device by its bus as any other. So a device
+/// has both.
+class Doorbells {
+public:
+    virtual ~Doorbells() = default;
+    /// A write to `address` of what `match` says signals `event`, which is borrowed until
+    /// remove(). False if there is no such thing here. Errors: ENOSPC, EEXIST.
+    virtual Result<bool> add(kvm::FdRef event, kvm::IoAddress address, kvm::Datamatch match) = 0;
+    /// Undoes it; nothing to undo is no error.
+    virtual void remove(kvm::FdRef event, kvm::IoAddress address, kvm::Datamatch match) = 0;
 };
 
 /// The wire that resets the machine. Called by any thread.
