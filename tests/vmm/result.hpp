@@ -21,6 +21,17 @@ T must(Result<T> result) {
     }
 }
 
+/// The same of the core's.
+template <class T>
+T must(kvm::Result<T> result) {
+    if (!result) {
+        throw std::runtime_error(Error(result.error()).message);
+    }
+    if constexpr (!std::is_void_v<T>) {
+        return std::move(*result);
+    }
+}
+
 /// What the error says, or "succeeded".
 template <class T>
 std::string message(const Result<T>& result) {

@@ -43,8 +43,9 @@ class Reactor {
 public:
     using Handler = std::function<void(kvm::Flags<Ready>)>;
 
-    /// A descriptor that is waited for, until this is destroyed: on the reactor, or by call().
-    /// Thereafter its handler is not called. It must not outlive the reactor.
+    /// A descriptor that is waited for, until this is destroyed, by any thread and before the
+    /// descriptor is closed: thereafter its handler is not called, and runs in no other thread. It
+    /// must not outlive the reactor.
     class Watch {
     public:
         Watch() = default;
@@ -64,10 +65,16 @@ public:
         int fd_ = -1;
     };
 
-    /// A timer that calls its handler on the reactor. CLOCK_MONOTONIC. As a Watch, it is destroyed
-    /// on the reactor.
+    /// A timer that calls its handler on the reactor, until it is destroyed, as a Watch is.
+    /// CLOCK_MONOTONIC.
     class Timer {
     public:
+        Timer(Timer&&) noexcept = default;
+        Timer& operator=(Timer&& other) noexcept {
+            watch_ = std::move(other.watch_);  // while the old descriptor is still open
+            fd_ = std::move(other.fd_);
+            return *this;
+        }
         /// Once, after `delay`, in place of what was set before. 0: as soon as may be.
         void start(std::chrono::nanoseconds delay) const;
         void cancel() const;

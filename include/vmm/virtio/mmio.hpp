@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vmm/device/bus.hpp>
 #include <vmm/virtio/transport.hpp>
