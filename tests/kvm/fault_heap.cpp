@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <new>
 
-// The linker has every call of these come here (--wrap in CMakeLists.txt). Replaced as C++ has it, the
-// operators would be at odds with those of the thread sanitizer.
+// The linker has every call of these come here (--wrap in CMakeLists.txt). Replaced as C++ has it,
+// the operators would be at odds with those of the thread sanitizer.
 
 extern "C" {
 void* __real_calloc(std::size_t n, std::size_t size);

@@ -19,6 +19,24 @@ enum class SettingKind {
     flag,  ///< "true" or "false"; the option is given without a value
 };
 
+/// What a key in a value such as "path=x.img,readonly" has behind it.
+enum class KeyKind {
+    flag,    ///< nothing
+    text,    ///< "=" and text
+    path,    ///< the same; in a configuration file it is relative to that file's directory
+    either,  ///< nothing, or "=" and text
+};
+
+/// How often a key is given.
+enum class KeyCount { optional, required, many };
+
+/// A part of a value that is made of parts: "path=x.img,readonly".
+struct Key {
+    std::string_view name;
+    KeyKind kind;
+    KeyCount count = KeyCount::optional;
+};
+
 struct Setting {
     std::string_view name;
     SettingKind kind;
@@ -29,6 +47,8 @@ struct Setting {
     Result<void> (*set)(MachineConfig& config, const std::string& value);
     /// The values that set() would make the same again; none if it is not set.
     std::vector<std::string> (*get)(const MachineConfig& config);
+    /// What a value is made of, "key=value,flag": a comma in it is written twice. None for others.
+    std::span<const Key> keys = {};
 };
 
 /// All settings, in the order of a manual.
@@ -38,8 +58,9 @@ std::span<const Setting> settings();
 const Setting* find_setting(std::string_view name);
 
 /// Puts what a configuration file says into `config`: TOML, a key for each setting, its value a
-/// string, a number or a boolean, or for a list an array of them. What the file does not name stays
-/// as it was. Errors name the file, the line and the key: what open(2) says; EINVAL (not TOML, no
+/// string, a number or a boolean, or for a list an array of them. A value that is made of parts may
+/// also be a table: [[disk]], path = "x.img", readonly = true. What the file does not name stays as
+/// it was. Errors name the file, the line and the key: what open(2) says; EINVAL (not TOML, no
 /// such key, a value of the wrong type or that the setting refuses).
 Result<void> read_config_file(MachineConfig& config, const std::string& path);
 

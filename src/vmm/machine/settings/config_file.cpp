@@ -2,12 +2,15 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fmt/format.h>
 #include <kvm/try.hpp>
 #include <sstream>
 #include <vmm/machine/settings.hpp>
+#include <vmm/machine/settings/config_text.hpp>
+#include <vmm/machine/settings/key_values.hpp>
 #include <vmm/text_file.hpp>
 
 namespace vmm {
@@ -43,17 +46,83 @@ std::string resolve(const std::string& value, const std::string& config_path) {
                               : (std::filesystem::path(config_path).parent_path() / path).string();
 }
 
-Result<void> put(MachineConfig& config, const Setting& setting, const toml::node& node,
-                 const std::string& path) {
+/// What a key of a table, `disk` in `[[disk]]`, has behind it, as a part of the value's text.
+Result<void> add_part(detail::KeyValues& values, const Key& key, const toml::node& node) {
+    if (const toml::array* many = key.count == KeyCount::many ? node.as_array() : nullptr) {
+        for (const toml::node& element : *many) {
+            KVM_TRY(add_part(values, {key.name, key.kind}, element));
+        }
+        return {};
+    }
+    const bool may_be_flag = key.kind == KeyKind::flag || key.kind == KeyKind::either;
+    if (const auto truth = node.value_exact<bool>(); truth && may_be_flag) {
+        values.add_if(*truth, key.name);
+        return {};
+    }
+    const auto text = text_of(node);
+    if (!text || key.kind == KeyKind::flag || node.is_boolean()) {
+        return fail(fmt::format("{}: is not {}", key.name,
+                                key.kind == KeyKind::flag ? "true or false" : "text or a number"),
+                    EINVAL);
+    }
+    if (text->empty()) {
+        return fail(fmt::format("{}: is empty", key.name), EINVAL);
+    }
+    values.add(key.name, *text);
+    return {};
+}
+
+/// The text of a value made of parts, from a table.
+Result<std::string> table_text(const Setting& setting, const toml::table& table) {
+    detail::KeyValues values;
+    for (const Key& key : setting.keys) {
+        if (const toml::node* node = table.get(key.name)) {
+            KVM_TRY(add_part(values, key, *node));
+        }
+    }
+    for (const auto& [name, node] : table) {
+        if (std::ranges::find(setting.keys, name.str(), &Key::name) == setting.keys.end()) {
+            values.add(name.str());  // which the parser refuses
+        }
+    }
+    return values.text();
+}
+
+/// The same value, its paths beginning where the configuration file is.
+Result<std::string> resolve_parts(const Setting& setting, const std::string& text,
+                                  const std::string& config_path) {
+    auto values = KVM_TRY(detail::parse_key_values(text, setting.keys));
+    for (detail::KeyValue& part : values.parts()) {
+        if (std::ranges::find(setting.keys, part.key, &Key::name)->kind == KeyKind::path) {
+            part.value = resolve(part.value, config_path);
+        }
+    }
+    return values.text();
+}
+
+/// The value as the setting takes it, from a node that is no list.
+Result<std::string> value_of(const Setting& setting, const toml::node& node,
+                             const std::string& path) {
+    if (const toml::table* table = setting.keys.empty() ? nullptr : node.as_table()) {
+        const std::string text = KVM_TRY(table_text(setting, *table));
+        return resolve_parts(setting, text, path);
+    }
     const auto text = text_of(node);
     const bool flag = setting.kind == SettingKind::flag;
     if (!text || flag != node.is_boolean()) {
-        return fail(fmt::format("{}: is not {}", place(path, node.source(), setting.name),
-                                flag ? "true or false" : "text or a number"),
-                    EINVAL);
+        return fail(flag ? "is not true or false" : "is not text or a number", EINVAL);
     }
+    if (!setting.keys.empty()) {
+        return resolve_parts(setting, *text, path);
+    }
+    return setting.kind == SettingKind::path ? resolve(*text, path) : *text;
+}
+
+Result<void> put(MachineConfig& config, const Setting& setting, const toml::node& node,
+                 const std::string& path) {
+    const auto value = value_of(setting, node, path);
     const auto done =
-        setting.set(config, setting.kind == SettingKind::path ? resolve(*text, path) : *text);
+        value ? setting.set(config, *value) : Result<void>(std::unexpected(value.error()));
     if (!done) {
         return fail(
             fmt::format("{}: {}", place(path, node.source(), setting.name), done.error().message),
@@ -104,8 +173,8 @@ std::string value_text(const std::string& text) {
 
 }  // namespace
 
-Result<void> read_config_file(MachineConfig& config, const std::string& path) {
-    const std::string text = KVM_TRY(read_text_file(path));
+Result<void> detail::read_config_text(MachineConfig& config, std::string_view text,
+                                      const std::string& path, std::span<const Setting> settings) {
     const toml::parse_result parsed = toml::parse(text, path);
     if (!parsed) {
         return fail(fmt::format("{}:{}: {}", path, parsed.error().source().begin.line,
@@ -115,8 +184,8 @@ Result<void> read_config_file(MachineConfig& config, const std::string& path) {
     const toml::table& file = parsed.table();
     MachineConfig fresh = config;
     for (const auto& [key, node] : file) {
-        const Setting* setting = find_setting(key.str());
-        if (!setting) {
+        const auto setting = std::ranges::find(settings, key.str(), &Setting::name);
+        if (setting == settings.end()) {
             return fail(place(path, key.source(), key.str()) + ": there is no such setting",
                         EINVAL);
         }
@@ -126,6 +195,11 @@ Result<void> read_config_file(MachineConfig& config, const std::string& path) {
     }
     config = std::move(fresh);
     return {};
+}
+
+Result<void> read_config_file(MachineConfig& config, const std::string& path) {
+    const std::string text = KVM_TRY(read_text_file(path));
+    return detail::read_config_text(config, text, path, settings());
 }
 
 std::string config_file(const MachineConfig& config) {

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <kvm/try.hpp>
+#include <vmm/machine/settings/tables.hpp>
+#include <vmm/machine/settings/values.hpp>
+
+namespace vmm::detail {
+
+namespace {
+
+constexpr Names<AcpiHardware, 3> acpi_names{{
+    {"reduced", AcpiHardware::reduced},
+    {"fixed", AcpiHardware::fixed},
+    {"none", AcpiHardware::none},
+}};
+
+Result<void> set_acpi(MachineConfig& config, const std::string& text) {
+    config.acpi = KVM_TRY(parse_name(acpi_names, text, "reduced, fixed or none"));
+    return {};
+}
+
+constexpr Names<bool PlatformDevices::*, 5> device_names{{
+    {"i8042", &PlatformDevices::i8042},
+    {"rtc", &PlatformDevices::rtc},
+    {"debug-console", &PlatformDevices::debug_console},
+    {"pvpanic", &PlatformDevices::pvpanic},
+    {"fw-cfg", &PlatformDevices::fw_cfg},
+}};
+
+Result<void> set_without(MachineConfig& config, const std::string& text) {
+    const auto device = KVM_TRY(
+        parse_name(device_names, text, "one of i8042, rtc, debug-console, pvpanic and fw-cfg"));
+    config.devices.*device = false;
+    return {};
+}
+
+Values get_without(const MachineConfig& config) {
+    Values names;
+    for (const auto& [name, device] : device_names) {
+        if (!(config.devices.*device)) {
+            names.emplace_back(name);
+        }
+    }
+    return names;
+}
+
+Result<void> add_fw_cfg(MachineConfig& config, const std::string& text) {
+    const std::size_t equals = text.find('=');
+    if (equals == text.npos || equals == 0 || equals + 1 == text.size()) {
+        return refuse(text, "NAME=FILE");
+    }
+    config.fw_cfg.push_back({text.substr(0, equals), text.substr(equals + 1)});
+    return {};
+}
+
+Values get_fw_cfg(const MachineConfig& config) {
+    Values files;
+    for (const FwCfgFile& file : config.fw_cfg) {
+        files.push_back(file.name + "=" + file.path);
+    }
+    return files;
+}
+
+Result<void> set_test_devices(MachineConfig& config, const std::string& text) {
+    config.test_devices = text == "true";
+    return {};
+}
+
+using enum SettingKind;
+
+constexpr std::array table{
+    Setting{"acpi", SettingKind::text, "KIND",
+            "ACPI tables: reduced hardware, fixed hardware, or none", "", set_acpi,
+            [](const MachineConfig& c) { return Values{name_of(acpi_names, c.acpi)}; }},
+    Setting{"without", list, "DEVICE", "Leave out i8042, rtc, debug-console, pvpanic or fw-cfg", "",
+            set_without, get_without},
+    Setting{"fw-cfg", list, "NAME=FILE", "A file for the guest, by fw_cfg", "", add_fw_cfg,
+            get_fw_cfg},
+    Setting{"test-devices", flag, "", "Add the test devices of kvm-unit-tests", "",
+            set_test_devices,
+            [](const MachineConfig& c) { return c.test_devices ? Values{"true"} : Values{}; }},
+};
+
+}  // namespace
+
+std::span<const Setting> device_settings() { return table; }
+
+}  // namespace vmm::detail
