@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <vmm/log.hpp>
 #include <vmm/machine/config.hpp>
 
 namespace vmm {
@@ -24,6 +25,9 @@ struct MachineEvents {
     std::function<void(MachineState)> state;
     /// The machine has ended so. After state(ended), the last call.
     std::function<void(const Result<End>&)> end;
+    /// What else there is to say, from any thread, from several at once, also while the machine is
+    /// made: what it is made of, phases, devices that the guest lied to, accesses to nothing.
+    Log log;
 };
 
 }  // namespace vmm

@@ -8,6 +8,7 @@
 #include <vmm/acpi/tables.hpp>
 #include <vmm/device/power.hpp>
 #include <vmm/device/serial.hpp>
+#include <vmm/log.hpp>
 #include <vmm/machine/config.hpp>
 #include <vmm/machine/console_pump.hpp>
 #include <vmm/machine/report.hpp>
@@ -59,6 +60,7 @@ public:
         const GuestMemory& memory;
         const Wake& ended;          ///< nobody waits for the console any longer
         TraceHook* hook = nullptr;  ///< sees what devices do, or null
+        Log log;                    ///< for the devices
     };
     /// Makes the devices and, for a kernel, writes the ACPI tables that tell of them.
     static Result<std::unique_ptr<Board>> create(const MachineConfig& config, Console& console,

@@ -76,7 +76,8 @@ Result<End> Core::live() {
 Result<void> Core::add_board(const MachineConfig& config, Console& console,
                              const GuestMemory& memory) {
     board_ = KVM_TRY(Board::create(
-        config, console, {*this, *this, *this, *this, *this, memory, wakes_.ended, hook_}));
+        config, console,
+        {*this, *this, *this, *this, *this, memory, wakes_.ended, hook_, events_.log}));
     return {};
 }
 
