@@ -22,12 +22,12 @@ const char* describe(MachineState state);
 /// machine; what waits fails with EDEADLK. They must not throw.
 struct MachineEvents {
     /// The machine has this state now.
-    std::function<void(MachineState)> state;
+    std::function<void(MachineState)> state{};
     /// The machine has ended so. After state(ended), the last call.
-    std::function<void(const Result<End>&)> end;
+    std::function<void(const Result<End>&)> end{};
     /// What else there is to say, from any thread, from several at once, also while the machine is
     /// made: what it is made of, phases, devices that the guest lied to, accesses to nothing.
-    Log log;
+    Log log{};
 };
 
 }  // namespace vmm
