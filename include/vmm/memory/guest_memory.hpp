@@ -286,7 +286,7 @@ public:
     Result<std::vector<DirtyPages>> collect_dirty();
     /// Says that what is memory of these bytes was written by others than this object, after it
     /// was: by readv(2) into host_span() or iovecs(). Costs nothing while nothing is tracked.
-    [[gnu::cold]] void mark_dirty(kvm::Gpa address, std::uint64_t length) const;
+    void mark_dirty(kvm::Gpa address, std::uint64_t length) const { note_write(address, length); }
     /// The same of a page that a DirtyRing had: the `page`-th of a slot. Others are ignored.
     void mark_dirty_page(kvm::Slot slot, std::uint64_t page) const;
 
@@ -342,9 +342,10 @@ private:
     void note_write(kvm::Gpa address, std::uint64_t length) const {
         std::atomic_signal_fence(std::memory_order_seq_cst);
         if (tracking_.load(std::memory_order_relaxed)) [[unlikely]] {
-            mark_dirty(address, length);
+            mark_pages(address, length);
         }
     }
+    [[gnu::cold]] void mark_pages(kvm::Gpa address, std::uint64_t length) const;
 
     template <Want want>
     static bool all(const Window* table, kvm::Gpa address, std::uint64_t length);

@@ -29,25 +29,17 @@ bool serve(Host& host, std::uint16_t index, Chain& chain, std::size_t budget, Ha
     if (!queue) {
         return true;
     }
-    if (auto done = queue->disable_notifications(); !done) {
-        return failed(done.error());
-    }
+    queue->disable_notifications();
     for (;;) {
         const auto popped = queue->pop(chain);
         if (!popped) {
             return failed(popped.error());
         }
         if (!*popped) {
-            const auto more = queue->enable_notifications();
-            if (!more) {
-                return failed(more.error());
-            }
-            if (!*more) {
+            if (!queue->enable_notifications()) {
                 return finish(true);
             }
-            if (auto done = queue->disable_notifications(); !done) {
-                return failed(done.error());
-            }
+            queue->disable_notifications();
             continue;
         }
         Result<std::optional<std::uint32_t>> written = handle(chain);
@@ -59,9 +51,7 @@ bool serve(Host& host, std::uint16_t index, Chain& chain, std::size_t budget, Ha
             return true;
         }
         if (*written) {
-            if (auto done = queue->push(chain, **written); !done) {
-                return failed(done.error());
-            }
+            queue->push(chain, **written);
             pushed = true;
         }
         if (budget-- <= 1) {

@@ -63,7 +63,7 @@ void GuestMemory::Area::mark(std::uint64_t first_page, std::uint64_t end_page) {
     }
 }
 
-void GuestMemory::mark_dirty(kvm::Gpa address, std::uint64_t length) const {
+void GuestMemory::mark_pages(kvm::Gpa address, std::uint64_t length) const {
     if (!tracking_.load(std::memory_order_acquire) || length == 0) {
         return;
     }

@@ -70,13 +70,7 @@ Queue* Transport::queue(std::uint16_t index) {
 
 void Transport::interrupt(std::uint16_t index) {
     Queue* const used = queue(index);
-    if (!used) {
-        return;
-    }
-    const auto wanted = used->needs_interrupt();
-    if (!wanted) {
-        disable(wanted.error().message);
-    } else if (*wanted) {
+    if (used && used->needs_interrupt()) {
         parts_.interrupts.used(index);
     }
 }
