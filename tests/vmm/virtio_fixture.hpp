@@ -50,8 +50,9 @@ protected:
     void attach(virtio::Device& device) {
         stop();
         transport_ = must(virtio::Transport::create(
-            {device, memory, *reactor, *this,
-             [this](const std::string& line) { complaints.push_back(line); }}));
+            {device, memory, *reactor, *this, Log(LogLevel::warn, [this](const LogLine& line) {
+                 complaints.push_back(std::string(line.component) + ": " + std::string(line.text));
+             })}));
     }
     void negotiate(std::uint64_t features) {
         using namespace virtio;

@@ -20,7 +20,7 @@ public:
         InterruptPulse& interrupt;  ///< edge triggered
         Doorbells& doorbells;
         kvm::Gpa address;  ///< where its registers are
-        std::function<void(const std::string&)> log;
+        Log log;
     };
     /// `device` and the wires outlive it. Errors: EMFILE, Doorbells::add()'s.
     static Result<std::unique_ptr<MmioDevice>> create(Device& device, Wires wires);

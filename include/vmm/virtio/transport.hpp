@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 #include <vmm/device/lines.hpp>
+#include <vmm/log.hpp>
 #include <vmm/virtio/device.hpp>
 
 namespace vmm::virtio {
@@ -64,8 +65,7 @@ public:
         const GuestMemory& memory;
         Reactor& reactor;
         Interrupts& interrupts;
-        /// Hears, in one line, why the device was disabled.
-        std::function<void(const std::string&)> log;
+        Log log;  ///< of why the device was disabled
     };
     /// All parts outlive it. Errors: EMFILE.
     static Result<std::unique_ptr<Transport>> create(Parts parts);
@@ -133,6 +133,7 @@ private:
     std::uint16_t queue_select_ = 0;
     std::uint8_t status_ = 0;
     bool active_ = false;
+    LogLimit disabled_;
 };
 
 }  // namespace vmm::virtio

@@ -88,10 +88,8 @@ void Transport::disable(std::string_view why) {
     }
     active_ = false;
     status_ |= status::needs_reset;
-    if (parts_.log) {
-        parts_.log(
-            fmt::format("{}: disabled until its driver resets it: {}", device().name(), why));
-    }
+    parts_.log.say(disabled_, LogLevel::warn, device().name(),
+                   fmt::format("disabled until its driver resets it: {}", why));
     if (status_ & status::driver_ok) {
         parts_.interrupts.config();
     }
