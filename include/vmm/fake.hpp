@@ -29,6 +29,16 @@ struct AwaitLine {
     kvm::Gsi gsi{};
     kvm::Level level = kvm::Level::high;
 };
+/// The guest waits for an interrupt at that GSI: an irqfd that is signalled, or a line that rises.
+/// Each interrupt is awaited once; several that come before are one.
+struct AwaitPulse {
+    kvm::Gsi gsi{};
+};
+/// The guest waits for a message with this data: of KVM_SIGNAL_MSI, or of an irqfd whose GSI is
+/// routed to it. Each is awaited once.
+struct AwaitMessage {
+    std::uint32_t data = 0;
+};
 /// run() fails.
 struct RunError {
     int code = 0;
@@ -40,7 +50,8 @@ struct Call {
 
 /// What a vCPU does next. After its last step it is as Halt{}; one without a script has not been
 /// started by the guest.
-using Step = std::variant<ExitData, Halt, Spin, AwaitLine, RunError, Call>;
+using Step =
+    std::variant<ExitData, Halt, Spin, AwaitLine, AwaitPulse, AwaitMessage, RunError, Call>;
 
 /// What was asked of a vCPU.
 struct VcpuState {
@@ -84,7 +95,7 @@ struct VmState {
     std::vector<kvm::Msi> msis;
     std::vector<EventFdUse> irqfds;
     std::vector<EventFdUse> ioeventfds;
-    std::size_t routes = 0;  ///< set_gsi_routing(): how many entries
+    std::vector<kvm::IrqRoutingEntry> routes;  ///< set_gsi_routing(), the last
 };
 
 namespace detail {

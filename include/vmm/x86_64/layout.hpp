@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <kvm/abi/common.hpp>
 #include <kvm/types.hpp>
 #include <vector>
 #include <vmm/memory/guest_memory.hpp>
@@ -48,5 +49,9 @@ inline constexpr std::uint64_t identity_mapped = std::uint64_t(4) << 30;
 
 /// `bytes` of RAM from 0 up, with the hole below 4 GiB left out: what GuestMemory::create() wants.
 std::vector<Region> ram_regions(std::uint64_t bytes);
+
+/// What KVM_CREATE_IRQCHIP routes the 24 GSIs of the PICs and the I/O APIC to: what is to stay in
+/// KVM_SET_GSI_ROUTING's table.
+std::vector<kvm::IrqRoutingEntry> pin_routes();
 
 }  // namespace vmm::x86_64

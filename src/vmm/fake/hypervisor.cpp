@@ -1,11 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <cerrno>
 #include <kvm/try.hpp>
+#include <poll.h>
 #include <vmm/fake/world.hpp>
 
 namespace vmm::fake {
 
 namespace detail {
+
+namespace {
+
+/// Whether there were writes to it since it was last asked. It may be one that blocks.
+bool is_signalled(const kvm::EventFd& event) {
+    pollfd wait{event.fd().number(), POLLIN, 0};
+    return poll(&wait, 1, 0) == 1 && event.read();
+}
+
+}  // namespace
 
 kvm::Result<void> World::enter(const char* call) {
     calls.push_back(call);
@@ -22,6 +33,32 @@ kvm::Result<void> World::enter(const char* call) {
         return kvm::fail(call, code);
     }
     return {};
+}
+
+bool World::take_pulse(kvm::Gsi gsi) {
+    if (risen.erase(gsi)) {
+        return true;
+    }
+    for (const EventFdUse& use : vm.irqfds) {
+        const auto found = irqfds.find(use.fd);
+        if (use.gsi == gsi && found != irqfds.end() && is_signalled(found->second)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool World::take_message(std::uint32_t data) {
+    if (messages.erase(data)) {
+        return true;
+    }
+    for (const kvm::IrqRoutingEntry& route : vm.routes) {
+        if (route.type == kvm::IrqRoutingType::msi && route.u.msi.data == data &&
+            take_pulse(kvm::Gsi(route.gsi))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 namespace {
@@ -46,12 +83,13 @@ std::vector<kvm::CpuidEntry2> default_cpuid() {
 }  // namespace detail
 
 Hypervisor::Hypervisor() : world_(std::make_shared<detail::World>()) {
-    for (const int cap :
-         {kvm::cap::irqchip.number, kvm::cap::user_memory.number, kvm::cap::irqfd.number,
-          kvm::cap::ioeventfd.number, kvm::cap::tsc_deadline_timer.number,
-          kvm::cap::immediate_exit.number, kvm::cap::kvmclock_ctrl.number}) {
+    for (const int cap : {kvm::cap::irqchip.number, kvm::cap::user_memory.number,
+                          kvm::cap::irqfd.number, kvm::cap::ioeventfd.number,
+                          kvm::cap::tsc_deadline_timer.number, kvm::cap::immediate_exit.number,
+                          kvm::cap::kvmclock_ctrl.number, kvm::cap::signal_msi.number}) {
         world_->caps[cap] = 1;
     }
+    world_->caps[kvm::cap::irq_routing.number] = 4096;
     world_->caps[kvm::cap::max_vcpus.number] = 64;
     world_->caps[kvm::cap::nr_vcpus.number] = 64;
     world_->caps[kvm::cap::nr_memslots.number] = 512;
@@ -133,6 +171,9 @@ kvm::Result<Vm> System::create_vm() const {
     world_->vm = {};
     world_->vcpus.clear();
     world_->lines.clear();
+    world_->risen.clear();
+    world_->messages.clear();
+    world_->irqfds.clear();
     ++world_->alive;
     return Vm(world_);
 }

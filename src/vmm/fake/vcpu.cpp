@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <chrono>
 #include <fmt/format.h>
 #include <kvm/try.hpp>
 #include <vmm/fake/world.hpp>
@@ -53,6 +54,7 @@ public:
             }
             auto& steps = world.scripts[vcpu_.id];
             bool done = false;
+            polls_ = false;
             if (!steps.empty()) {
                 // A copy: Call lets go of the lock, and then there may be more steps.
                 const Step step = steps.front();
@@ -66,7 +68,9 @@ public:
             if (result_) {
                 return std::move(*result_);
             }
-            if (!done) {
+            if (polls_) {  // eventfds tell nobody
+                world.changed.wait_for(lock_, std::chrono::milliseconds(1));
+            } else if (!done) {
                 world.changed.wait(lock_);
             }
         }
@@ -99,6 +103,10 @@ public:
         }
         return (*this)(Halt{Halt::Interrupts::on});
     }
+    bool operator()(const AwaitPulse& await) { return awaited(vcpu_.world->take_pulse(await.gsi)); }
+    bool operator()(const AwaitMessage& await) {
+        return awaited(vcpu_.world->take_message(await.data));
+    }
     bool operator()(const RunError& error) {
         result_.emplace(kvm::fail("KVM_RUN", error.code));
         return true;
@@ -112,11 +120,20 @@ public:
     }
 
 private:
+    bool awaited(bool came) {
+        polls_ = !came;
+        if (came) {
+            run();
+            return true;
+        }
+        return (*this)(Halt{Halt::Interrupts::on});
+    }
     void run() { state_of(vcpu_).mp_state.mp_state = kvm::MpStateValue::runnable; }
 
     VcpuWorld& vcpu_;
     std::unique_lock<std::mutex>& lock_;
     std::optional<kvm::Result<kvm::Exit>> result_;
+    bool polls_ = false;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <kvm/try.hpp>
 #include <vmm/fake/world.hpp>
 
@@ -171,7 +172,10 @@ kvm::Result<void> Vm::irq_line(kvm::Gsi gsi, kvm::Level level) const {
         return kvm::fail("KVM_IRQ_LINE", ENXIO);
     }
     world_->vm.line_changes.emplace_back(gsi, level);
-    world_->lines[gsi] = level;
+    const kvm::Level before = std::exchange(world_->lines[gsi], level);
+    if (before != level && level == kvm::Level::high) {
+        world_->risen.insert(gsi);
+    }
     world_->changed.notify_all();
     return {};
 }
@@ -180,13 +184,15 @@ kvm::Result<bool> Vm::signal_msi(const kvm::Msi& msi) const {
     const std::lock_guard lock(world_->mutex);
     KVM_TRY(world_->enter("KVM_SIGNAL_MSI"));
     world_->vm.msis.push_back(msi);
+    world_->messages.insert(msi.data);
+    world_->changed.notify_all();
     return true;
 }
 
 kvm::Result<void> Vm::set_gsi_routing(const kvm::GsiRouting& routing) const {
     const std::lock_guard lock(world_->mutex);
     KVM_TRY(world_->enter("KVM_SET_GSI_ROUTING"));
-    world_->vm.routes = routing.size();
+    world_->vm.routes.assign(routing.begin(), routing.end());
     return {};
 }
 
@@ -197,6 +203,14 @@ kvm::Result<void> Vm::add_irqfd(kvm::FdRef event, kvm::Gsi gsi) const {
 kvm::Result<void> Vm::add_irqfd(kvm::FdRef event, kvm::Gsi gsi, kvm::FdRef resample) const {
     const std::lock_guard lock(world_->mutex);
     KVM_TRY(world_->enter("KVM_IRQFD"));
+    kvm::Fd same(fcntl(event.number(), F_DUPFD_CLOEXEC, 0));
+    if (same.number() < 0) {
+        return kvm::fail("KVM_IRQFD", errno);
+    }
+    if (world_->irqfds.contains(event.number())) {
+        return kvm::fail("KVM_IRQFD", EBUSY);
+    }
+    world_->irqfds.emplace(event.number(), std::move(same));
     world_->vm.irqfds.push_back({event.number(), gsi, resample.number()});
     return {};
 }
@@ -204,6 +218,7 @@ kvm::Result<void> Vm::add_irqfd(kvm::FdRef event, kvm::Gsi gsi, kvm::FdRef resam
 kvm::Result<void> Vm::remove_irqfd(kvm::FdRef event, kvm::Gsi gsi) const {
     const std::lock_guard lock(world_->mutex);
     KVM_TRY(world_->enter("KVM_IRQFD"));
+    world_->irqfds.erase(event.number());
     return remove_one(world_->vm.irqfds, "KVM_IRQFD", [&](const EventFdUse& use) {
         return use.fd == event.number() && use.gsi == gsi;
     });

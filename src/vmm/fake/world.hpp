@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <set>
 #include <vmm/fake.hpp>
 
 namespace vmm::fake::detail {
@@ -27,6 +28,10 @@ struct World {
     /// A call of that name, kept; fails if it is to. With `mutex` held.
     kvm::Result<void> enter(const char* call);
 
+    // What interrupts came that were not awaited yet; true takes it. With `mutex` held.
+    bool take_pulse(kvm::Gsi gsi);
+    bool take_message(std::uint32_t data);
+
     mutable std::mutex mutex;         // of what follows
     std::condition_variable changed;  // a kick, or a line
     std::map<int, int> caps;
@@ -38,6 +43,9 @@ struct World {
     VmState vm;
     std::map<std::uint32_t, VcpuState> vcpus;
     std::map<kvm::Gsi, kvm::Level> lines;
+    std::set<kvm::Gsi> risen;            // lines, and the guest did not await it yet
+    std::set<std::uint32_t> messages;    // the data of those that were signalled, likewise
+    std::map<int, kvm::EventFd> irqfds;  // by the descriptor that was given: another of the same
     std::size_t alive = 0;
 
     struct Failure {

@@ -69,6 +69,18 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
     return board;
 }
 
+Result<InterruptPulse*> Board::pulse(std::uint32_t gsi) {
+    auto made = KVM_TRY(create_pin_pulse(wires_.signals, kvm::Gsi(gsi)));
+    return pulses_.emplace_back(std::move(made)).get();
+}
+
+MessageController& Board::messages() {
+    if (!messages_) {
+        messages_.emplace(wires_.signals, x86_64::pin_routes());
+    }
+    return *messages_;
+}
+
 Result<void> Board::write_acpi_tables(const MachineConfig& config) const {
     namespace ports = x86_64::ports;
     namespace gsi = x86_64::gsi;

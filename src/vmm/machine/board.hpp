@@ -4,10 +4,12 @@
 #include <atomic>
 #include <list>
 #include <memory>
+#include <optional>
 #include <vector>
 #include <vmm/acpi/tables.hpp>
 #include <vmm/device/power.hpp>
 #include <vmm/device/serial.hpp>
+#include <vmm/device/signals.hpp>
 #include <vmm/log.hpp>
 #include <vmm/machine/config.hpp>
 #include <vmm/machine/console_pump.hpp>
@@ -53,6 +55,7 @@ public:
     /// What a board is connected to; it all outlives the board.
     struct Wires {
         InterruptPins& pins;
+        const Signals& signals;
         ResetLine& reset;
         PowerLine& power;
         PanicLine& panic;
@@ -90,6 +93,10 @@ private:
     InterruptLine& line(std::uint32_t gsi) {
         return lines_.emplace_back(wires_.pins, kvm::Gsi(gsi));
     }
+    /// A pulse for an edge-triggered pin. Errors: create_pin_pulse()'s.
+    Result<InterruptPulse*> pulse(std::uint32_t gsi);
+    /// Made when it is first asked for: machines without such devices ask nothing of KVM.
+    MessageController& messages();
     /// A device that lives as long as the board.
     template <class Device, class... Arguments>
     Device& own(Arguments&&... arguments) {
@@ -105,6 +112,9 @@ private:
     UnhandledCounter msrs_;
     std::unique_ptr<ConsolePump> pump_;
     std::list<PinLine> lines_;
+    std::vector<std::unique_ptr<InterruptPulse>> pulses_;
+    std::optional<RoutedMessages> messages_;
+    EventDoorbells doorbells_{wires_.signals};
     HookedTime time_{wires_.hook};
     HookedClock clock_{wires_.hook};
     Serial serial_{line(4), *pump_};

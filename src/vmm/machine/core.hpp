@@ -54,7 +54,8 @@ public:
     void shut_down() const noexcept { wakes_.shut_down.set(); }
     Result<End> wait();
     MachineState state() const;
-    /// Stops the machine and waits for its threads. Before what they use is destroyed.
+    /// Stops the machine, waits for its threads and removes its devices. Before what they use is
+    /// destroyed.
     void dismantle();
 
     MachineReport report() const;
@@ -98,6 +99,7 @@ protected:
 
     // The backend's.
     virtual kvm::Result<void> irq_line(kvm::Gsi gsi, kvm::Level level) = 0;
+    virtual const Signals& signals() const = 0;
     virtual std::size_t cpu_count() const = 0;
     virtual CpuBase& cpu(std::size_t index) = 0;
     const CpuBase& cpu(std::size_t index) const { return const_cast<Core*>(this)->cpu(index); }

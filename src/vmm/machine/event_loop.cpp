@@ -77,7 +77,7 @@ Result<void> Core::add_board(const MachineConfig& config, Console& console,
                              const GuestMemory& memory) {
     board_ = KVM_TRY(Board::create(
         config, console,
-        {*this, *this, *this, *this, *this, memory, wakes_.ended, hook_, events_.log}));
+        {*this, signals(), *this, *this, *this, *this, memory, wakes_.ended, hook_, events_.log}));
     return {};
 }
 

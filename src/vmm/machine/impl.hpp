@@ -56,6 +56,7 @@ private:
     kvm::Result<void> irq_line(kvm::Gsi gsi, kvm::Level level) override {
         return vm_.irq_line(gsi, level);
     }
+    const Signals& signals() const override { return signals_; }
     std::size_t cpu_count() const override { return cpus_.size(); }
     CpuBase& cpu(std::size_t index) override { return *cpus_[index]; }
     void kick_all() override {
@@ -73,6 +74,7 @@ private:
 
     System system_;
     Vm vm_;
+    VmSignals<Vm> signals_{vm_};
     GuestMemory memory_;
     bool clock_pauses_ = false;  // guests can be told that they did not run
     std::vector<std::unique_ptr<Cpu>> cpus_;

@@ -135,6 +135,7 @@ void Core::dismantle() {
     if (state() != MachineState::created) {
         (void)wait();
     }
+    board_.reset();  // whose devices are signalled by the VM, and signal it
 }
 
 Result<void> Core::pause() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <algorithm>
+#include <kvm/abi/x86_64.hpp>
 #include <vmm/x86_64/layout.hpp>
+#include <vmm/x86_64/ports.hpp>
 
 namespace vmm::x86_64 {
 
@@ -14,6 +16,28 @@ std::vector<Region> ram_regions(std::uint64_t bytes) {
         regions.push_back({layout::hole_end, bytes - low});
     }
     return regions;
+}
+
+std::vector<kvm::IrqRoutingEntry> pin_routes() {
+    std::vector<kvm::IrqRoutingEntry> routes;
+    const auto add = [&](std::uint32_t gsi, kvm::x86_64::IrqchipId chip, std::uint32_t pin) {
+        kvm::IrqRoutingEntry entry{};
+        entry.gsi = gsi;
+        entry.type = kvm::IrqRoutingType::irqchip;
+        entry.u.irqchip = {static_cast<std::uint32_t>(chip), pin};
+        routes.push_back(entry);
+    };
+    constexpr std::uint32_t pic_pins = 8;
+    for (std::uint32_t pin = 0; pin < gsi::count; ++pin) {
+        add(pin, kvm::x86_64::IrqchipId::ioapic, pin);
+        if (pin < 2 * pic_pins) {
+            add(pin,
+                pin < pic_pins ? kvm::x86_64::IrqchipId::pic_master
+                               : kvm::x86_64::IrqchipId::pic_slave,
+                pin % pic_pins);
+        }
+    }
+    return routes;
 }
 
 }  // namespace vmm::x86_64
