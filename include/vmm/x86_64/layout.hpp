@@ -36,6 +36,8 @@ inline constexpr Gpa high_ram{0x100000};     // 1 MiB: RAM for kernels
 // Below 4 GiB: no RAM from here on, but room for devices.
 inline constexpr Gpa hole{0xc0000000};
 inline constexpr Gpa hole_end{0x100000000};
+inline constexpr Gpa virtio_mmio{0xd0000000};  // a page for each device
+inline constexpr std::uint64_t virtio_mmio_step = 0x1000;
 inline constexpr Gpa slow_memory{0xff000000};  // of the test devices
 inline constexpr Gpa ioapic{0xfec00000};
 inline constexpr Gpa lapic{0xfee00000};

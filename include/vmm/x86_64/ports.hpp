@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 /// Where a PC's devices are among its ports, and to which interrupts they are wired: the one place
@@ -38,7 +39,9 @@ namespace gsi {
 inline constexpr std::uint32_t keyboard = 1;
 inline constexpr std::uint32_t pit = 2;  // ISA interrupt 0
 inline constexpr std::uint32_t com1 = 4;
-inline constexpr std::uint32_t acpi = 9;    // the events, or the system control interrupt
+inline constexpr std::uint32_t acpi = 9;  // the events, or the system control interrupt
+/// Of virtio devices that are pages of registers, one each: what nobody else has.
+inline constexpr std::array<std::uint32_t, 11> virtio{20, 21, 22, 23, 5, 6, 7, 10, 11, 14, 15};
 inline constexpr std::uint32_t count = 24;  // of the I/O APIC
 
 }  // namespace gsi

@@ -15,6 +15,7 @@
 #include <vmm/machine/console_pump.hpp>
 #include <vmm/machine/report.hpp>
 #include <vmm/machine/trace_hook.hpp>
+#include <vmm/virtio/mmio.hpp>
 
 namespace vmm::detail {
 
@@ -78,6 +79,13 @@ public:
     /// Null where there is none.
     PowerButton* power_button() { return power_button_; }
 
+    // The thread on which devices work, if there are such: src/vmm/machine/virtio.cpp.
+    Result<void> start_devices();
+    /// When it returns they do nothing, until resume_devices().
+    void pause_devices();
+    void resume_devices();
+    void stop_devices();
+
     /// What is to be said of the devices.
     void add_to(MachineReport& report) const;
 
@@ -88,6 +96,11 @@ private:
     Result<void> add_power(const MachineConfig& config);
     Result<void> add_fw_cfg(const MachineConfig& config);
     Result<void> add_test_devices();
+    // src/vmm/machine/virtio.cpp
+    /// Made when it is first asked for.
+    Result<Reactor*> reactor();
+    /// Errors: ENOSPC (so many that there is no place), those of its transport.
+    Result<void> add_virtio(std::unique_ptr<virtio::Device> device);
     Result<void> write_acpi_tables(const MachineConfig& config) const;
 
     InterruptLine& line(std::uint32_t gsi) {
@@ -119,6 +132,12 @@ private:
     HookedClock clock_{wires_.hook};
     Serial serial_{line(4), *pump_};
     std::vector<std::unique_ptr<BusDevice>> devices_;
+    std::unique_ptr<Reactor> reactor_;
+    struct Virtio {
+        std::unique_ptr<virtio::Device> device;
+        std::unique_ptr<virtio::MmioDevice> transport;  // ends before the device
+    };
+    std::vector<Virtio> virtio_;
     PowerButton* power_button_ = nullptr;  // one of devices_
     std::vector<acpi::Device> nodes_;      // of what ACPI is to tell
 };

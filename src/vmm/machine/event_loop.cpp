@@ -57,6 +57,7 @@ Result<End> Core::live() {
     }
     serve_events();
     threads_.clear();  // waits for them
+    board_->stop_devices();
     const bool hurry =
         !*end_ || (*end_)->reason == EndReason::stopped || (*end_)->reason == EndReason::timeout;
     const auto written =
@@ -114,6 +115,7 @@ void Core::ask_for_power_off() {
 }
 
 Result<void> Core::start_threads() {
+    KVM_TRY(board_->start_devices());
     try {
         for (std::size_t i = 0; i < cpu_count(); ++i) {
             threads_.emplace_back([this, i] { vcpu_thread(i); });

@@ -164,6 +164,7 @@ Result<void> Core::pause() {
         // What the event loop gives a device now, it has given; it gives no more.
         const std::lock_guard input(input_mutex_);
     }
+    board_->pause_devices();
     const std::lock_guard event_lock(event_mutex_);
     if (state() == MachineState::running) {
         set_state(MachineState::paused);
@@ -189,6 +190,7 @@ Result<void> Core::resume() {
         board_->pump().may_wait();
         order_.store(Order::run, std::memory_order_release);
     }
+    board_->resume_devices();
     set_state(MachineState::running);
     board_->pump().wake();
     return {};
