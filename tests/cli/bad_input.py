@@ -39,6 +39,17 @@ class OptionValues(program.ProgramTest):
             with self.subTest(text):
                 self.assert_refused(2, ["--memory"], "run", "x", f"--memory={text}")
 
+    def test_memory_that_cannot_be_had_is_refused_by_option(self):
+        short = self.file("short", b"x")
+        for options, words in ((["--memory-backing", "file=/nonexistent"], ["--memory-backing", "/nonexistent", "No such file"]),
+                               (["--memory-backing", f"file={short}"], ["--memory-backing", short, "the file has 0x1"]),
+                               (["--memory-backing", "file=/dev/null"], ["--memory-backing", "not a regular file"]),
+                               (["--memory-backing", "memfd,shared"], ["--memory-backing: shared: goes with"]),
+                               (["--memory-backing", "hugetlb", "--memory", "3M"], ["--memory: ", "2 MiB"]),
+                               (["--memory-backing", "memfd", "--merge-memory"], ["--merge-memory: "])):
+            with self.subTest(options=options):
+                self.assert_refused(2, words, "run", self.file("guest", b"\xf4"), "--flat16", "0x1000", *options)
+
     def test_no_memory_is_refused(self):
         self.assert_refused(2, ["--memory"], "run", "x", "--memory", "0")
 

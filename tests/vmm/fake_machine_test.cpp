@@ -2,6 +2,7 @@
 #include <vmm/machine/fake_machine.hpp>
 #include <vmm/machine_behaviour.hpp>
 #include <vmm/machine_life.hpp>
+#include <vmm/machine_memory.hpp>
 #include <vmm/machine_power.hpp>
 
 namespace vmm {
@@ -45,7 +46,38 @@ private:
 namespace test {
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, AnyMachine, OnFake);
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachineLife, OnFake);
+INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachineMemory, OnFake);
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachinePower, OnFake);
 }  // namespace test
 
+namespace {
+
+TEST(FakeMachine, ShowsTheSlotsThatMemoryHas) {
+    OnFake maker;
+    test::Buffer console;
+    MachineConfig config;
+    config.memory_bytes = std::uint64_t(3) << 30 | 2 << 20;
+    auto m = test::must(maker.create(config, test::halt, console));
+    const auto slots = [&] {
+        std::vector<std::pair<std::uint64_t, std::uint64_t>> list;
+        for (const auto& [slot, state] : maker.hypervisors[0]->vm().memory) {
+            list.emplace_back(state.address.value(), state.size);
+        }
+        return list;
+    };
+    using List = decltype(slots());
+    const List first{{0, std::uint64_t(3) << 30}, {std::uint64_t(4) << 30, 2 << 20}};
+    EXPECT_EQ(slots(), first);
+    EXPECT_TRUE(m.add_memory({kvm::Gpa(std::uint64_t(8) << 30), 2 << 20}));
+    EXPECT_EQ(slots().size(), 3u);
+    EXPECT_EQ(slots().back(), (List::value_type{std::uint64_t(8) << 30, 2 << 20}));
+    EXPECT_TRUE(m.remove_memory(kvm::Gpa(std::uint64_t(8) << 30)));
+    EXPECT_EQ(slots(), first);
+    EXPECT_EQ(test::code(m.remove_memory(kvm::Gpa(std::uint64_t(4) << 30))), EINVAL);
+    maker.hypervisors[0]->fail("KVM_SET_USER_MEMORY_REGION", ENOMEM);
+    EXPECT_EQ(test::code(m.add_memory({kvm::Gpa(std::uint64_t(8) << 30), 2 << 20})), ENOMEM);
+    EXPECT_EQ(m.memory().regions().size(), 2u);
+}
+
+}  // namespace
 }  // namespace vmm

@@ -3,6 +3,7 @@
 #include <support/require.hpp>
 #include <vmm/machine_behaviour.hpp>
 #include <vmm/machine_life.hpp>
+#include <vmm/machine_memory.hpp>
 #include <vmm/machine_power.hpp>
 
 namespace vmm {
@@ -31,6 +32,7 @@ struct OnKvm {
 namespace test {
 INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, AnyMachine, OnKvm);
 INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, MachineLife, OnKvm);
+INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, MachineMemory, OnKvm);
 INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, MachinePower, OnKvm);
 }  // namespace test
 

@@ -244,5 +244,17 @@ TEST(RamRegions, LeaveOutTheHoleBelow4GiB) {
               (std::vector{Region{0_gpa, 3_GiB}, Region{kvm::Gpa(4_GiB), 5_GiB}}));
 }
 
+TEST(RamRegions, OfAFileFollowEachOtherInIt) {
+    using x86_64::ram_regions;
+    EXPECT_EQ(
+        ram_regions(4_GiB, backing::File{.path = "x", .offset = 4_KiB}),
+        (std::vector{
+            Region{0_gpa, 3_GiB, backing::File{.path = "x", .offset = 4_KiB}},
+            Region{kvm::Gpa(4_GiB), 1_GiB, backing::File{.path = "x", .offset = 3_GiB + 4_KiB}},
+        }));
+    EXPECT_EQ(ram_regions(1_GiB, backing::Memfd{}),
+              (std::vector{Region{0_gpa, 1_GiB, backing::Memfd{}}}));
+}
+
 }  // namespace
 }  // namespace vmm::test

@@ -102,6 +102,8 @@ TEST(Settings, OfAnyMachineAreWrittenToAFileThatMakesTheSameMachine) {
     config.devices.rtc = config.devices.pvpanic = false;
     config.fw_cfg = {{"opt/a", "/tmp/a=b"}, {"opt/b", "b"}};
     config.test_devices = true;
+    config.memory_backing = backing::File{.path = "/a,b\"c", .sharing = Sharing::shared};
+    config.prefault = config.merge_memory = true;
     const ConfigFile file(config_file(config));
     MachineConfig again;
     const auto done = read_config_file(again, file.path());
@@ -118,6 +120,52 @@ TEST(Settings, OfAnyMachineAreWrittenToAFileThatMakesTheSameMachine) {
     EXPECT_TRUE(again.devices.i8042 && again.devices.fw_cfg && again.devices.debug_console);
     EXPECT_EQ(again.fw_cfg, config.fw_cfg);
     EXPECT_TRUE(again.test_devices);
+    EXPECT_EQ(again.memory_backing, config.memory_backing);
+    EXPECT_TRUE(again.prefault && again.merge_memory && !again.lock_memory);
+}
+
+TEST(Settings, OfMemorySayWhatItIsMadeOf) {
+    const Setting& setting = *find_setting("memory-backing");
+    for (const auto& [text, backing] : std::initializer_list<std::pair<const char*, Backing>>{
+             {"anonymous", backing::Anonymous{}},
+             {"memfd", backing::Memfd{}},
+             {"file=/a,,b", backing::File{.path = "/a,b"}},
+             {"file=x,shared", backing::File{.path = "x", .sharing = Sharing::shared}},
+             {"hugetlb=2M", backing::HugeTlb{}},
+             {"hugetlb=1G,shared", backing::HugeTlb{HugePage::gib_1, Sharing::shared}},
+             {"guest-memfd", backing::GuestMemfd{}}}) {
+        MachineConfig config;
+        const auto done = setting.set(config, text);
+        ASSERT_TRUE(done) << text << ": " << done.error().message;
+        EXPECT_EQ(config.memory_backing, backing) << text;
+        EXPECT_EQ(setting.get(config), std::vector<std::string>{text});
+    }
+    MachineConfig config;
+    EXPECT_TRUE(setting.set(config, "private,hugetlb"));
+    EXPECT_EQ(config.memory_backing, Backing(backing::HugeTlb{}));
+    const auto refused = [](const char* text) { return refusal("memory-backing", text); };
+    EXPECT_EQ(refused("memfd,file=x"),
+              "'memfd,file=x' is not one of anonymous, memfd, file, hugetlb and guest-memfd");
+    EXPECT_EQ(refused("shared"),
+              "'shared' is not one of anonymous, memfd, file, hugetlb and guest-memfd");
+    EXPECT_EQ(refused("file=x,shared,private"), "shared: does not go with private");
+    EXPECT_EQ(refused("memfd,shared"), "shared: goes with file and hugetlb alone");
+    EXPECT_EQ(refused("private,anonymous"), "private: goes with file and hugetlb alone");
+    EXPECT_EQ(refused("hugetlb=4M"), "hugetlb: '4M' is not 2M or 1G");
+    EXPECT_EQ(refused("file"), "file: needs a value, file=...");
+    EXPECT_TRUE(refused("ram").starts_with("'ram': there is no such key: anonymous, memfd"));
+}
+
+TEST(ConfigFiles, MayHaveATableOfMemory) {
+    const ConfigFile file("prefault = true\n[memory-backing]\nfile = 'ram'\nshared = true\n");
+    MachineConfig config;
+    const auto done = read_config_file(config, file.path());
+    ASSERT_TRUE(done) << done.error().message;
+    const auto directory = std::filesystem::path(file.path()).parent_path();
+    const backing::File ram{.path = (directory / "ram").string(), .sharing = Sharing::shared};
+    EXPECT_EQ(config.memory_backing, Backing(ram));
+    EXPECT_TRUE(config.prefault);
+    EXPECT_FALSE(config.lock_memory || config.merge_memory);
 }
 
 TEST(Settings, OfDevicesAreNames) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 #include <vmm/boot/boot.hpp>
+#include <vmm/memory/region.hpp>
 
 namespace vmm {
 
@@ -38,6 +39,10 @@ struct FwCfgFile {
 struct MachineConfig {
     BootConfig boot;                                        ///< what it starts with
     std::uint64_t memory_bytes = std::uint64_t{512} << 20;  ///< a multiple of 4096
+    Backing memory_backing;     ///< what RAM is made of; a file has all of it, from its `offset`
+    bool prefault = false;      ///< the host has all of it ready before the guest starts
+    bool lock_memory = false;   ///< the host keeps it from swap
+    bool merge_memory = false;  ///< the host may share equal pages of it (KSM)
     std::uint32_t cpus = 1;
     std::optional<std::chrono::milliseconds> timeout;  ///< how long it may run, pauses left out
     /// How long a guest may take to switch itself off once Machine::shut_down() asks for it.

@@ -50,7 +50,8 @@ inline constexpr std::uint64_t identity_mapped = std::uint64_t(4) << 30;
 }  // namespace layout
 
 /// `bytes` of RAM from 0 up, with the hole below 4 GiB left out: what GuestMemory::create() wants.
-std::vector<Region> ram_regions(std::uint64_t bytes);
+/// Of a file they have the parts that follow each other.
+std::vector<Region> ram_regions(std::uint64_t bytes, const Backing& backing = {});
 
 /// What KVM_CREATE_IRQCHIP routes the 24 GSIs of the PICs and the I/O APIC to: what is to stay in
 /// KVM_SET_GSI_ROUTING's table.

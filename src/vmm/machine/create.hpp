@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <kvm/try.hpp>
 #include <vmm/machine/impl.hpp>
+#include <vmm/machine/ram.hpp>
 #include <vmm/machine/settings.hpp>
 #include <vmm/x86_64/boot_state.hpp>
 #include <vmm/x86_64/cpu.hpp>
@@ -40,7 +41,7 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
             fmt::format("cpus: {} are too many, this KVM has at most {}", config.cpus, most),
             EINVAL);
     }
-    GuestMemory memory = KVM_TRY(GuestMemory::create(x86_64::ram_regions(config.memory_bytes)));
+    GuestMemory memory = KVM_TRY(make_ram(config));
     x86_64::BootState boot;
     std::vector<std::string> notes;
     if (Backend::executes_code || !config.boot.kernel.empty()) {
@@ -56,7 +57,7 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
         new MachineImpl(std::move(system), std::move(vm), std::move(memory), std::move(wakes)));
     impl->configure(config, std::move(events), std::move(notes));
     impl->trace(recorder ? recorder.get() : hook);
-    KVM_TRY(impl->add_chips());
+    KVM_TRY(impl->add_chips(config));
     KVM_TRY(impl->add_board(config, console, impl->memory_));
     KVM_TRY(impl->add_cpus(config.cpus, boot));
     if (recorder) {
@@ -68,13 +69,17 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
 
 /// Memory, and what the hypervisor emulates. All before the first vCPU.
 template <Hypervisor Backend>
-Result<void> MachineImpl<Backend>::add_chips() {
+Result<void> MachineImpl<Backend>::add_chips(const MachineConfig& config) {
     namespace layout = x86_64::layout;
     KVM_TRY(vm_.set_identity_map_addr(layout::identity_map));
     KVM_TRY(vm_.set_tss_addr(layout::tss));
     KVM_TRY(vm_.create_irqchip());
     KVM_TRY(vm_.create_pit2(kvm::x86_64::PitFlag::speaker_dummy));
-    KVM_TRY(Backend::attach(memory_, vm_));
+    if (auto attached = Backend::attach(memory_, vm_); !attached) {
+        return std::unexpected(about_backing(config, std::move(attached).error()));
+    }
+    first_bytes_ = config.memory_bytes;
+    KVM_TRY(tune_ram(config, memory_));
     // So that unknown MSRs are counted; without, the guest gets the same #GP from the kernel.
     const auto exits = vm_.check(kvm::cap::x86_user_space_msr);
     if (exits && *exits) {
@@ -100,6 +105,18 @@ Result<void> MachineImpl<Backend>::add_cpus(std::uint32_t count, const x86_64::B
         cpus_.push_back(std::make_unique<Cpu>(i, std::move(vcpu)));
     }
     return {};
+}
+
+template <Hypervisor Backend>
+Result<void> MachineImpl<Backend>::add_memory(const Region& region) {
+    const std::lock_guard lock(plug_mutex_);
+    return plug_ram(memory_, region);
+}
+
+template <Hypervisor Backend>
+Result<void> MachineImpl<Backend>::remove_memory(kvm::Gpa address) {
+    const std::lock_guard lock(plug_mutex_);
+    return unplug_ram(memory_, address, first_bytes_);
 }
 
 }  // namespace detail
@@ -168,6 +185,21 @@ void BasicMachine<Backend>::shut_down() const noexcept {
 template <Hypervisor Backend>
 MachineReport BasicMachine<Backend>::report() const {
     return impl_->report();
+}
+
+template <Hypervisor Backend>
+const GuestMemory& BasicMachine<Backend>::memory() const {
+    return impl_->memory();
+}
+
+template <Hypervisor Backend>
+Result<void> BasicMachine<Backend>::add_memory(const Region& region) {
+    return impl_->add_memory(region);
+}
+
+template <Hypervisor Backend>
+Result<void> BasicMachine<Backend>::remove_memory(kvm::Gpa address) {
+    return impl_->remove_memory(address);
 }
 
 }  // namespace vmm

@@ -24,6 +24,10 @@ public:
 
     ~MachineImpl() override { dismantle(); }
 
+    const GuestMemory& memory() const override { return memory_; }
+    Result<void> add_memory(const Region& region);
+    Result<void> remove_memory(kvm::Gpa address);
+
 private:
     friend class Replayer;
     struct Cpu final : CpuBase {
@@ -36,7 +40,7 @@ private:
           memory_(std::move(memory)) {}
 
     // What create() does, in this order.
-    Result<void> add_chips();
+    Result<void> add_chips(const MachineConfig& config);
     Result<void> add_cpus(std::uint32_t count, const x86_64::BootState& boot);
 
     /// Keeps a descriptor of its statistics, where KVM has them.
@@ -49,7 +53,6 @@ private:
         }
     }
 
-    const GuestMemory& memory() const override { return memory_; }
     std::vector<KvmStatistic> kvm_statistics() const override {
         return sum_statistics(statistics_);
     }
@@ -76,7 +79,9 @@ private:
     Vm vm_;
     VmSignals<Vm> signals_{vm_};
     GuestMemory memory_;
-    bool clock_pauses_ = false;  // guests can be told that they did not run
+    std::mutex plug_mutex_;          // of its regions' changes
+    std::uint64_t first_bytes_ = 0;  // of it, what the machine started with
+    bool clock_pauses_ = false;      // guests can be told that they did not run
     std::vector<std::unique_ptr<Cpu>> cpus_;
     std::vector<Kick> kicks_;  // with mutex() held
     std::vector<kvm::Fd> statistics_;

@@ -43,24 +43,35 @@ void sort(ExitCounts& counts) {
     });
 }
 
-/// How much of the guest's RAM the host has memory for.
-std::uint64_t resident_bytes(const GuestMemory& memory) {
+/// How many bytes from `host` on the host has memory for.
+std::uint64_t resident_bytes(std::span<std::byte> host) {
     constexpr std::uint64_t page = 4096;
     constexpr std::uint64_t step = page << 14;
     std::vector<unsigned char> pages(step / page);
     std::uint64_t count = 0;
-    for (const Region& region : memory.regions()) {
-        for (std::uint64_t done = 0; done < region.size; done += step) {
-            const std::uint64_t size = std::min(step, region.size - done);
-            const auto host = memory.host_span(region.address + done, size);
-            if (host && ::mincore(host->data(), size, pages.data()) == 0) {
-                count += static_cast<std::uint64_t>(
-                    std::count_if(pages.begin(), pages.begin() + std::ptrdiff_t(size / page),
-                                  [](unsigned char in_core) { return (in_core & 1) != 0; }));
-            }
+    for (; !host.empty(); host = host.subspan(std::min(step, host.size()))) {
+        const std::uint64_t size = std::min(step, host.size());
+        if (::mincore(host.data(), size, pages.data()) == 0) {
+            count += static_cast<std::uint64_t>(
+                std::count_if(pages.begin(), pages.begin() + std::ptrdiff_t(size / page),
+                              [](unsigned char in_core) { return (in_core & 1) != 0; }));
         }
     }
     return count * page;
+}
+
+/// How much of the guest's memory, ROMs too, the host has memory for.
+std::uint64_t resident_bytes(const GuestMemory& memory) {
+    std::uint64_t bytes = 0;
+    for (const Region& region : memory.regions()) {
+        std::vector<iovec> pieces;
+        if (memory.iovecs(region.address, region.size, Access::read_only, pieces)) {
+            for (const iovec& piece : pieces) {
+                bytes += resident_bytes({static_cast<std::byte*>(piece.iov_base), piece.iov_len});
+            }
+        }
+    }
+    return bytes;
 }
 
 }  // namespace

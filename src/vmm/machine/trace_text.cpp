@@ -11,10 +11,27 @@ namespace {
 
 using fake::to_hex;
 
-/// Settings that say nothing of the devices: what is booted, and how long it may run.
-constexpr std::array<std::string_view, 13> left_out{
-    "kernel-cache", "protocol", "module",  "unpack", "kernel", "initrd",      "cmdline",
-    "flat16",       "flat64",   "timeout", "grace",  "trace",  "cpu-affinity"};
+/// Settings that say nothing of the devices: what is booted, what RAM is made of, and how long it
+/// may run.
+constexpr auto left_out = std::to_array<std::string_view>({
+    "kernel",
+    "initrd",
+    "cmdline",
+    "protocol",
+    "module",
+    "unpack",
+    "kernel-cache",
+    "flat16",
+    "flat64",
+    "timeout",
+    "grace",
+    "trace",
+    "cpu-affinity",
+    "prefault",
+    "memory-backing",
+    "lock-memory",
+    "merge-memory",
+});
 
 std::string optional_hex(const char* key, const std::optional<std::string>& bytes) {
     return bytes ? fmt::format(" {}={}", key, to_hex(*bytes)) : std::string();

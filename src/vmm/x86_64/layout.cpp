@@ -6,14 +6,17 @@
 
 namespace vmm::x86_64 {
 
-std::vector<Region> ram_regions(std::uint64_t bytes) {
+std::vector<Region> ram_regions(std::uint64_t bytes, const Backing& backing) {
     const std::uint64_t low = std::min(bytes, layout::hole.value());
     std::vector<Region> regions;
     if (low > 0) {
-        regions.push_back({kvm::Gpa(0), low});
+        regions.push_back({kvm::Gpa(0), low, backing});
     }
     if (bytes > low) {
-        regions.push_back({layout::hole_end, bytes - low});
+        Region& high = regions.emplace_back(layout::hole_end, bytes - low, backing);
+        if (auto* file = std::get_if<backing::File>(&high.backing)) {
+            file->offset += low;
+        }
     }
     return regions;
 }

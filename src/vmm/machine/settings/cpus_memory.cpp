@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <kvm/try.hpp>
+#include <vmm/machine/settings/key_values.hpp>
 #include <vmm/machine/settings/tables.hpp>
 #include <vmm/machine/settings/values.hpp>
 
@@ -56,11 +57,88 @@ Values get_affinity(const MachineConfig& config) {
     return values;
 }
 
+constexpr std::array backing_keys{
+    Key{"anonymous", KeyKind::flag},   Key{"memfd", KeyKind::flag},
+    Key{"file", KeyKind::path},        Key{"hugetlb", KeyKind::either},
+    Key{"guest-memfd", KeyKind::flag}, Key{"shared", KeyKind::flag},
+    Key{"private", KeyKind::flag},
+};
+
+constexpr Names<HugePage, 2> huge_pages{{{"2M", HugePage::mib_2}, {"1G", HugePage::gib_1}}};
+
+Result<Backing> parse_backing(const KeyValues& values) {
+    const Sharing sharing = values.has("shared") ? Sharing::shared : Sharing::private_copy;
+    if (const std::string* path = values.find("file")) {
+        return backing::File{.path = *path, .sharing = sharing};
+    }
+    if (const std::string* size = values.find("hugetlb")) {
+        if (size->empty()) {
+            return backing::HugeTlb{.sharing = sharing};
+        }
+        const auto page = parse_name(huge_pages, *size, "2M or 1G");
+        if (!page) {
+            return about_key("hugetlb", page.error());
+        }
+        return backing::HugeTlb{*page, sharing};
+    }
+    for (const char* key : {"shared", "private"}) {
+        if (values.has(key)) {
+            return fail(fmt::format("{}: goes with file and hugetlb alone", key), EINVAL);
+        }
+    }
+    if (values.has("memfd")) {
+        return backing::Memfd{};
+    }
+    return values.has("guest-memfd") ? Backing(backing::GuestMemfd{})
+                                     : Backing(backing::Anonymous{});
+}
+
+Result<void> set_backing(MachineConfig& config, const std::string& text) {
+    const KeyValues values = KVM_TRY(parse_key_values(text, backing_keys));
+    const auto kinds = std::span(backing_keys).first(5);
+    if (std::ranges::count_if(kinds, [&](const Key& key) { return values.has(key.name); }) != 1) {
+        return refuse(text, "one of anonymous, memfd, file, hugetlb and guest-memfd");
+    }
+    if (values.has("shared") && values.has("private")) {
+        return fail("shared: does not go with private", EINVAL);
+    }
+    config.memory_backing = KVM_TRY(parse_backing(values));
+    return {};
+}
+
+struct BackingText {
+    std::string operator()(const backing::Anonymous&) const { return "anonymous"; }
+    std::string operator()(const backing::Memfd&) const { return "memfd"; }
+    std::string operator()(const backing::File& file) const {
+        KeyValues values;
+        values.add("file", file.path).add_if(file.sharing == Sharing::shared, "shared");
+        return values.text();
+    }
+    std::string operator()(const backing::HugeTlb& huge) const {
+        KeyValues values;
+        values.add("hugetlb", name_of(huge_pages, huge.page));
+        values.add_if(huge.sharing == Sharing::shared, "shared");
+        return values.text();
+    }
+    std::string operator()(const backing::GuestMemfd&) const { return "guest-memfd"; }
+};
+
 using enum SettingKind;
 
 constexpr std::array table{
     Setting{"memory", SettingKind::text, "SIZE", "RAM: bytes, or with K, M, G, T", "", set_memory,
             [](const MachineConfig& c) { return Values{size_text(c.memory_bytes)}; }},
+    Setting{
+        "memory-backing", SettingKind::text, "KIND[,...]",
+        "What RAM is made of: anonymous, memfd, file=PATH[,shared], hugetlb[=2M|1G][,shared] or "
+        "guest-memfd",
+        "", set_backing,
+        [](const MachineConfig& c) { return Values{std::visit(BackingText{}, c.memory_backing)}; },
+        backing_keys},
+    flag_of<&MachineConfig::prefault>("prefault", "Have all RAM ready before the guest starts"),
+    flag_of<&MachineConfig::lock_memory>("lock-memory", "Keep RAM from swap"),
+    flag_of<&MachineConfig::merge_memory>("merge-memory",
+                                          "Let the host share equal pages of RAM (KSM)"),
     Setting{"cpus", SettingKind::text, "N", "How many CPUs", "", set_cpus,
             [](const MachineConfig& c) { return Values{fmt::format("{}", c.cpus)}; }},
     Setting{"cpu-affinity", list, "CPU=HOST,...", "Which of the host's CPUs a CPU may use: 0=2,3",

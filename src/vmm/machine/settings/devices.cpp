@@ -60,11 +60,6 @@ Values get_fw_cfg(const MachineConfig& config) {
     return files;
 }
 
-Result<void> set_test_devices(MachineConfig& config, const std::string& text) {
-    config.test_devices = text == "true";
-    return {};
-}
-
 using enum SettingKind;
 
 constexpr std::array table{
@@ -75,9 +70,7 @@ constexpr std::array table{
             set_without, get_without},
     Setting{"fw-cfg", list, "NAME=FILE", "A file for the guest, by fw_cfg", "", add_fw_cfg,
             get_fw_cfg},
-    Setting{"test-devices", flag, "", "Add the test devices of kvm-unit-tests", "",
-            set_test_devices,
-            [](const MachineConfig& c) { return c.test_devices ? Values{"true"} : Values{}; }},
+    flag_of<&MachineConfig::test_devices>("test-devices", "Add the test devices of kvm-unit-tests"),
 };
 
 }  // namespace

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <algorithm>
-#include <fmt/format.h>
+#include <cerrno>
+#include <kvm/try.hpp>
+#include <vmm/machine/ram.hpp>
 #include <vmm/machine/settings/tables.hpp>
-#include <vmm/memory/guest_memory.hpp>
 
 namespace vmm {
 
@@ -29,18 +30,7 @@ const Setting* find_setting(std::string_view name) {
 }
 
 Result<void> check(const MachineConfig& config) {
-    if (config.memory_bytes == 0) {
-        return fail("memory: a machine needs some", EINVAL);
-    }
-    if (config.memory_bytes % 4096 != 0) {
-        return fail(fmt::format("memory: {} is no multiple of 4096", config.memory_bytes), EINVAL);
-    }
-    if (config.memory_bytes > host_memory_size()) {
-        return fail(
-            fmt::format("memory: {} are more than the host has, {}",
-                        describe_size(config.memory_bytes), describe_size(host_memory_size())),
-            ENOMEM);
-    }
+    KVM_TRY(detail::check_ram(config));
     if (!config.fw_cfg.empty() && !config.devices.fw_cfg) {
         return fail("fw-cfg: does not go with --without fw-cfg", EINVAL);
     }

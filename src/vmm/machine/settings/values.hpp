@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 #include <vmm/error.hpp>
+#include <vmm/machine/settings.hpp>
 
 /// What the tables of settings read their values with, and print them.
 namespace vmm::detail {
@@ -60,6 +61,21 @@ template <typename T, std::size_t N>
 std::string name_of(const Names<T, N>& names, T value) {
     return std::string(
         std::ranges::find(names, value, [](const auto& e) { return e.second; })->first);
+}
+
+/// A setting that is on or off.
+template <bool MachineConfig::* field>
+constexpr Setting flag_of(std::string_view name, std::string_view help) {
+    return {name,
+            SettingKind::flag,
+            "",
+            help,
+            "",
+            [](MachineConfig& c, const std::string& text) {
+                c.*field = text == "true";
+                return Result<void>();
+            },
+            [](const MachineConfig& c) { return c.*field ? Values{"true"} : Values{}; }};
 }
 
 }  // namespace vmm::detail
