@@ -49,10 +49,14 @@ protected:
     // The same step by step.
     void attach(virtio::Device& device) {
         stop();
-        transport_ = must(virtio::Transport::create(
-            {device, memory, *reactor, *this, Log(LogLevel::warn, [this](const LogLine& line) {
-                 complaints.push_back(std::string(line.component) + ": " + std::string(line.text));
-             })}));
+        connect(device);
+    }
+    /// Another device goes on where the one before was saved; the drivers do not notice.
+    void resume(virtio::Device& device, const virtio::DeviceSnapshot& state) {
+        transport_.reset();
+        connect(device);
+        must(transport_->restore(state));
+        settle();
     }
     void negotiate(std::uint64_t features) {
         using namespace virtio;
@@ -182,6 +186,12 @@ protected:
     std::vector<std::string> complaints;
 
 private:
+    void connect(virtio::Device& device) {
+        transport_ = must(virtio::Transport::create(
+            {device, memory, *reactor, *this, Log(LogLevel::warn, [this](const LogLine& line) {
+                 complaints.push_back(std::string(line.component) + ": " + std::string(line.text));
+             })}));
+    }
     void used(std::uint16_t index) override { ++interrupts[index]; }
     void config() override { ++config_interrupts; }
 
