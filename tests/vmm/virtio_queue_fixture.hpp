@@ -8,8 +8,8 @@ namespace vmm::test {
 
 using namespace virtio;
 
-/// Every set of features that a queue can have.
-inline std::vector<std::uint64_t> all_features() {
+/// Every set of features that a queue can have; all of `with` are in it.
+inline std::vector<std::uint64_t> all_features(std::uint64_t with = 0) {
     std::vector<std::uint64_t> sets;
     for (unsigned bits = 0; bits < 16; ++bits) {
         sets.push_back(feature::version_1 | (bits & 1 ? feature::ring_packed : 0) |
@@ -17,6 +17,7 @@ inline std::vector<std::uint64_t> all_features() {
                        (bits & 4 ? feature::indirect_desc : 0) |
                        (bits & 8 ? feature::in_order : 0));
     }
+    std::erase_if(sets, [&](std::uint64_t set) { return (set & with) != with; });
     return sets;
 }
 

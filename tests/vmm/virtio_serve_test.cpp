@@ -6,6 +6,7 @@ namespace vmm::test {
 namespace {
 
 using namespace virtio;
+using namespace kvm::literals;
 
 /// Answers each request with its own bytes, last first.
 class Reverser final : public Device {
@@ -59,6 +60,63 @@ TEST_F(VirtioServe, answers_a_request) {
         EXPECT_EQ(interrupts[0], 1000);
         interrupts.clear();
     }
+}
+
+TEST_F(VirtioServe, disables_a_device_whose_driver_lies_until_it_is_reset) {
+    start(device);
+    start(device, 0);
+    ASSERT_TRUE(queue(0).offer({put("hello")}, {room(8)}));
+    queue(0).set_available_index(300);
+    notify(0);
+    EXPECT_TRUE(broken());
+    EXPECT_EQ(config_interrupts, 1);
+    EXPECT_EQ(complaints.size(), 1u);
+    EXPECT_NE(complaint().find("the available ring's index went from 0 to 300"), std::string::npos);
+    queue(0).set_available_index(1);
+    notify(0);
+    notify(1);
+    EXPECT_FALSE(queue(0).has_used());
+    EXPECT_EQ(complaints.size(), 1u);
+    start(device, 0);
+    EXPECT_EQ(request(0, bytes("again"), 8)->text(), "niaga");
+}
+
+TEST_F(VirtioServe, takes_no_queue_of_a_size_that_none_has) {
+    for (const std::uint16_t size : std::initializer_list<std::uint16_t>{0, 3, 255, 257, 65535}) {
+        attach(device);
+        negotiate(0);
+        add_queue(1, 16);
+        transport().select_queue(0);
+        transport().change_queue([&](QueueConfig& config) {
+            config = {size, 0x100000_gpa, 0x200000_gpa, 0x300000_gpa};
+        });
+        transport().enable_queue(Transport::Enable::yes);
+        transport().set_status(status::driver_ok);
+        notify(0);
+        EXPECT_TRUE(broken()) << size;
+        complaints.clear();
+    }
+    start(device);
+    EXPECT_EQ(request(1, bytes("again"), 8)->text(), "niaga");
+}
+
+TEST_F(VirtioServe, keeps_its_rings_where_they_were_when_it_began) {
+    start(device);
+    transport().select_queue(0);
+    const auto before = transport().queue_setup().config;
+    transport().change_queue([](QueueConfig& config) { config.descriptors = hole; });
+    transport().enable_queue(Transport::Enable::yes);
+    EXPECT_EQ(transport().queue_setup().config, before);
+    EXPECT_EQ(request(0, bytes("hello"), 8)->text(), "olleh");
+    EXPECT_FALSE(broken());
+}
+
+TEST_F(VirtioServe, fails_a_request_whose_buffers_are_not_memory) {
+    start(device);
+    ASSERT_TRUE(queue(0).offer({{hole, 16}}, {room(16)}));
+    notify(0);
+    EXPECT_TRUE(broken());
+    EXPECT_NE(complaint().find("not all RAM"), std::string::npos) << complaint();
 }
 
 }  // namespace
