@@ -81,6 +81,12 @@ public:
         }
         task.result = most <= 0 ? most : do_call(task, static_cast<std::size_t>(most));
         finished_.push_back(&task);
+        if (!holds) {
+            (void)event_.write();
+        }
+    }
+    void let_go() {
+        holds = false;
         (void)event_.write();
     }
     void start() override {}
@@ -91,7 +97,7 @@ public:
             finished_.clear();
         }
     }
-    void wait() override { holds = false; }
+    void wait() override { let_go(); }
     kvm::FdRef event() const override { return event_; }
 
 private:
