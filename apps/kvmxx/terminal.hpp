@@ -18,6 +18,7 @@ public:
     int output_fd() const override { return fds_.output_fd(); }
     vmm::Result<Input> read(std::span<std::byte> buffer, std::size_t& size) override;
     int input_fd() const override { return fds_.input_fd(); }
+    std::optional<Size> size() const override { return fds_.size(); }
     Overflow overflow() const override { return terminal_ ? Overflow::drop : Overflow::wait; }
     /// Whether it was the user who ended the machine, by Ctrl-A x.
     bool user_stopped() const { return user_stopped_; }

@@ -7,7 +7,10 @@
 #include <string>
 #include <vector>
 #include <vmm/boot/boot.hpp>
+#include <vmm/device/rate_limit.hpp>
 #include <vmm/memory/region.hpp>
+#include <vmm/virtio/balloon.hpp>
+#include <vmm/virtio/vsock.hpp>
 
 namespace vmm {
 
@@ -35,6 +38,23 @@ struct FwCfgFile {
     friend bool operator==(const FwCfgFile&, const FwCfgFile&) = default;
 };
 
+/// Where a console's port leads on the host.
+enum class PortKind {
+    stdio,   ///< to the machine's Console, which the serial port then only prints to
+    socket,  ///< to whoever connects to a UNIX socket
+    file,    ///< to its end
+    pty,     ///< to a new pseudo-terminal, whose name is in MachineReport::notes
+};
+
+/// A port of the virtio console: the first is hvc0, others are /dev/virtio-ports/NAME.
+struct ConsolePortConfig {
+    std::string name;
+    PortKind kind = PortKind::stdio;
+    std::string path;  ///< of a socket or file
+
+    friend bool operator==(const ConsolePortConfig&, const ConsolePortConfig&) = default;
+};
+
 /// What a machine is made of: plain data.
 struct MachineConfig {
     BootConfig boot;                                        ///< what it starts with
@@ -50,6 +70,10 @@ struct MachineConfig {
     AcpiHardware acpi = AcpiHardware::reduced;
     PlatformDevices devices;
     std::vector<FwCfgFile> fw_cfg;
+    std::vector<ConsolePortConfig> consoles;  ///< the ports of a virtio console
+    std::optional<Rate> rng;                  ///< an entropy device of so many bytes
+    std::optional<virtio::BalloonOptions> balloon;
+    std::optional<virtio::VsockOptions> vsock;
     bool test_devices = false;  ///< of kvm-unit-tests: they give a guest powers over its end
     /// For each vCPU the host's CPUs that its thread may use; none, or no entry, for all.
     std::vector<std::vector<std::uint32_t>> cpu_affinity;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <vmm/error.hpp>
 
@@ -35,6 +37,15 @@ public:
     /// What poll(2) calls readable when read() has something; -1 if there is no input.
     virtual int input_fd() const { return -1; }
 
+    /// Of the terminal that it is.
+    struct Size {
+        std::uint16_t columns = 0;
+        std::uint16_t rows = 0;
+        friend bool operator==(const Size&, const Size&) = default;
+    };
+    /// Its size now; nothing if it is no terminal. Asked now and then.
+    virtual std::optional<Size> size() const { return std::nullopt; }
+
     /// What becomes of input that the guest does not take: it waits where it comes from, or it is
     /// read and dropped, so that a user's request to end is seen.
     enum class Overflow { wait, drop };
@@ -55,6 +66,7 @@ public:
     /// A descriptor that is closed, or a terminal that is gone, is the end of input.
     Result<Input> read(std::span<std::byte> buffer, std::size_t& size) override;
     int input_fd() const override { return input_; }
+    std::optional<Size> size() const override;
 
 private:
     enum class Kind {

@@ -66,6 +66,10 @@ public:
     /// EDEADLK (called by an event of this machine).
     Result<End> wait();
 
+    /// Asks the guest for a balloon of so many bytes. Errors: EINVAL (the machine has no balloon, or
+    /// not so much memory).
+    Result<void> set_balloon(std::uint64_t bytes);
+
     MachineState state() const;
     /// How it is doing, or did. A snapshot: the guest goes on meanwhile.
     MachineReport report() const;

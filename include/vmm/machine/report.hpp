@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 #include <vmm/device/bus.hpp>
+#include <vmm/virtio/balloon.hpp>
+#include <vmm/virtio/vsock.hpp>
 
 namespace vmm {
 
@@ -34,6 +36,8 @@ struct MachineReport {
     std::vector<Unhandled> msrs;       ///< MSRs that KVM does not know: the guest got a #GP
     /// KVM's own, scalars alone, in its order; none where it tells none (before Linux 5.14).
     std::vector<KvmStatistic> kvm;
+    std::optional<virtio::BalloonReport> balloon;  ///< where there is one
+    std::optional<virtio::VsockReport> vsock;      ///< the same
     std::vector<std::string> notes;  ///< what went wrong and did not end the machine
 };
 

@@ -60,6 +60,7 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
     if (config.test_devices) {
         KVM_TRY(board->add_test_devices());
     }
+    KVM_TRY(board->add_guest_devices(config));
     if (has_firmware(config)) {
         KVM_TRY(write_reset_vector(wires.memory));
         if (has_acpi(config)) {
@@ -113,6 +114,7 @@ void Board::add_to(MachineReport& report) const {
     report.ports = ports_.unhandled();
     report.addresses = mmio_.unhandled();
     report.msrs = msrs_.list();
+    add_guest_devices_to(report);
     for (const PinLine& line : lines_) {
         if (line.failures()) {
             report.notes.push_back(fmt::format("KVM_IRQ_LINE failed {} times for GSI {}",

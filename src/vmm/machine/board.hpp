@@ -15,6 +15,7 @@
 #include <vmm/machine/console_pump.hpp>
 #include <vmm/machine/report.hpp>
 #include <vmm/machine/trace_hook.hpp>
+#include <vmm/virtio/console.hpp>
 #include <vmm/virtio/mmio.hpp>
 
 namespace vmm::detail {
@@ -45,6 +46,8 @@ private:
     kvm::Gsi gsi_;
     std::atomic<std::uint64_t> failures_ = 0;
 };
+
+class PumpPort;
 
 /// What the loader is to know of the board that the machine will have.
 BootInputs boot_inputs(const MachineConfig& config);
@@ -86,6 +89,14 @@ public:
     void resume_devices();
     void stop_devices();
 
+    // src/vmm/machine/guest_devices.cpp
+    /// The console's input: how many bytes were taken.
+    std::size_t receive(std::span<const std::byte> bytes);
+    /// Tells the guest if its terminal has another size.
+    void look_at_console();
+    /// Errors: EINVAL (there is no balloon, or not so much memory).
+    Result<void> set_balloon(std::uint64_t bytes);
+
     /// What is to be said of the devices.
     void add_to(MachineReport& report) const;
 
@@ -101,6 +112,11 @@ private:
     Result<Reactor*> reactor();
     /// Errors: ENOSPC (so many that there is no place), those of its transport.
     Result<void> add_virtio(std::unique_ptr<virtio::Device> device);
+    // src/vmm/machine/guest_devices.cpp
+    Result<void> add_guest_devices(const MachineConfig& config);
+    Result<void> add_console(const MachineConfig& config);
+    Result<std::unique_ptr<virtio::PortPeer>> open_port(const ConsolePortConfig& port);
+    void add_guest_devices_to(MachineReport& report) const;
     Result<void> write_acpi_tables(const MachineConfig& config) const;
 
     InterruptLine& line(std::uint32_t gsi) {
@@ -139,7 +155,13 @@ private:
     };
     std::vector<Virtio> virtio_;
     PowerButton* power_button_ = nullptr;  // one of devices_
-    std::vector<acpi::Device> nodes_;      // of what ACPI is to tell
+    // Of virtio_, or null.
+    virtio::Console* console_ = nullptr;
+    virtio::Balloon* balloon_ = nullptr;
+    virtio::Vsock* vsock_ = nullptr;
+    PumpPort* stdio_ = nullptr;
+    std::vector<std::string> notes_;
+    std::vector<acpi::Device> nodes_;  // of what ACPI is to tell
 };
 
 }  // namespace vmm::detail

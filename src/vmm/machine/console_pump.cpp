@@ -43,6 +43,28 @@ void ConsolePump::transmit(std::byte byte) {
     }
 }
 
+std::size_t ConsolePump::try_transmit(std::span<const std::byte> bytes) {
+    const std::lock_guard lock(mutex_);
+    if (hook_) {
+        std::exchange(hook_, nullptr)->first_output();
+    }
+    if (error_) {
+        return bytes.size();
+    }
+    const std::size_t waiting = output_.size() - written_;
+    const std::size_t taken =
+        waits_ ? std::min(bytes.size(), output_limit - std::min(output_limit, waiting))
+               : bytes.size();
+    output_.insert(output_.end(), bytes.begin(), bytes.begin() + std::ptrdiff_t(taken));
+    if (!blocked_) {
+        flush();
+    }
+    if (blocked_ || error_) {
+        wake_.set();  // the event loop waits for the console
+    }
+    return taken;
+}
+
 /// Writes what the console takes now. With mutex_ held.
 void ConsolePump::flush() {
     blocked_ = false;

@@ -11,6 +11,7 @@
 #include <vmm/machine/console.hpp>
 #include <vmm/machine/event_fds.hpp>
 #include <vmm/machine/trace_hook.hpp>
+#include <vmm/virtio/console.hpp>
 
 namespace vmm::detail {
 
@@ -35,6 +36,8 @@ public:
                                                        TraceHook* hook = nullptr);
 
     void transmit(std::byte byte) override;
+    /// The same for many, as far as there is room; how many it took.
+    std::size_t try_transmit(std::span<const std::byte> bytes);
     void room_to_receive() override { wake_.set(); }
 
     /// What the event loop is to wait for; then it calls serve(). No more than `max_fds`.
@@ -43,6 +46,10 @@ public:
     std::size_t wait_for(std::span<pollfd, max_fds> fds, Input input);
     /// Does what can be done now; input only for a receiver. Errors: the console's.
     Result<Console::Input> serve(ConsoleReceiver* receiver);
+    virtio::ConsoleSize console_size() const {
+        const auto size = console_.size().value_or(Console::Size{});
+        return {size.columns, size.rows};
+    }
     /// Has the event loop look again at what it is to wait for. Any thread.
     void wake() const { wake_.set(); }
 

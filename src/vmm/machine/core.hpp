@@ -58,6 +58,7 @@ public:
     /// destroyed.
     void dismantle();
 
+    Result<void> set_balloon(std::uint64_t bytes) { return board_->set_balloon(bytes); }
     MachineReport report() const;
 
     // The board's wires.

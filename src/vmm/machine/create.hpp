@@ -163,6 +163,11 @@ Result<void> BasicMachine<Backend>::resume() {
 }
 
 template <Hypervisor Backend>
+Result<void> BasicMachine<Backend>::set_balloon(std::uint64_t bytes) {
+    return impl_->set_balloon(bytes);
+}
+
+template <Hypervisor Backend>
 Result<End> BasicMachine<Backend>::wait() {
     return impl_->wait();
 }

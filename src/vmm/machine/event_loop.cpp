@@ -182,6 +182,7 @@ void Core::serve_events() {
             end({EndReason::timeout, 0, {}, {}});
         } else if (!paused && now >= next_look) {
             next_look = now + life_interval;
+            board_->look_at_console();
             look_for_life();
         }
         if (ready > 0) {  // no EINTR, and not only the time has come
@@ -204,7 +205,7 @@ void Core::serve_console() {
 std::size_t Core::receive(std::span<const std::byte> bytes) {
     std::size_t taken = 0;
     const auto give = [&]() -> decltype(TraceEvent::what) {
-        taken = board_->serial().receive(bytes);
+        taken = board_->receive(bytes);
         if (taken == 0) {
             return OwnAccord{};
         }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,6 +62,14 @@ Result<std::size_t> FdConsole::write(std::span<const std::byte> bytes) {
         return 0;
     }
     return fail_errno("console output", errno);
+}
+
+std::optional<Console::Size> FdConsole::size() const {
+    winsize size{};
+    if (ioctl(output_, TIOCGWINSZ, &size) != 0) {
+        return std::nullopt;
+    }
+    return Size{size.ws_col, size.ws_row};
 }
 
 Result<Console::Input> FdConsole::read(std::span<std::byte> buffer, std::size_t& size) {

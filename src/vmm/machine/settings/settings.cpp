@@ -14,6 +14,7 @@ std::span<const Setting> settings() {
                  detail::boot_settings(),
                  detail::cpus_memory_settings(),
                  detail::device_settings(),
+                 detail::guest_device_settings(),
                  detail::run_settings(),
              }) {
             joined.insert(joined.end(), part.begin(), part.end());
@@ -34,6 +35,7 @@ Result<void> check(const MachineConfig& config) {
     if (!config.fw_cfg.empty() && !config.devices.fw_cfg) {
         return fail("fw-cfg: does not go with --without fw-cfg", EINVAL);
     }
+    KVM_TRY(detail::check_guest_devices(config));
     if (config.cpus == 0) {
         return fail("cpus: a machine needs one", EINVAL);
     }
