@@ -234,7 +234,7 @@ TEST_F(Recording, BecomesJsonForTimelines) {
 /// Made by `kvmxx run --trace` on KVM of guests of tests/cli/program.py. Where a device answers in
 /// another way for a good reason, make them anew.
 TEST(TraceFile, OfARunOnKvmReplaysHere) {
-    const auto data = std::filesystem::path(__FILE__).parent_path() / "data";
+    const auto data = std::filesystem::path(KVMXX_TEST_DATA);
     std::size_t count = 0;
     for (const auto& file : std::filesystem::directory_iterator(data)) {
         if (file.path().extension() == ".trace") {
