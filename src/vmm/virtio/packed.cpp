@@ -27,29 +27,9 @@ bool Queue::available() const {
                             state_.available_wrap);
 }
 
-Result<bool> Queue::pop_packed(Chain& chain) {
-    const std::byte* slot = descriptors_ + ring::descriptor_size * state_.next_available;
-    const auto first = ring::load<std::uint64_t>(slot + 8, __ATOMIC_ACQUIRE);
-    if (!marked_available(first, state_.available_wrap)) {
-        return false;
-    }
-    chain.slots = 0;
-    chain.readable.clear();
-    chain.writable.clear();
-    if (auto done = collect_packed(chain, first); !done) [[unlikely]] {
-        return std::unexpected(std::move(done).error());
-    }
-    std::uint32_t next = state_.next_available + chain.slots;
-    if (next >= config_.size) {
-        next -= config_.size;
-        state_.available_wrap = !state_.available_wrap;
-    }
-    state_.next_available = static_cast<std::uint16_t>(next);
-    return true;
-}
-
 /// Follows the chain that begins at the next slot, of which `rest`, all but the address, was read.
-Result<void> Queue::collect_packed(Chain& chain, std::uint64_t rest) const {
+[[gnu::always_inline]] inline Result<void> Queue::collect_packed(Chain& chain,
+                                                                 std::uint64_t rest) const {
     const std::uint32_t free = config_.size - in_flight();
     std::uint32_t slot = state_.next_available;
     for (; chain.slots < free;
@@ -74,6 +54,27 @@ Result<void> Queue::collect_packed(Chain& chain, std::uint64_t rest) const {
     }
     return free == 0 ? ring::broken("a slot that is in use was made available", EINVAL)
                      : ring::too_long(free);
+}
+
+Result<bool> Queue::pop_packed(Chain& chain) {
+    const std::byte* slot = descriptors_ + ring::descriptor_size * state_.next_available;
+    const auto first = ring::load<std::uint64_t>(slot + 8, __ATOMIC_ACQUIRE);
+    if (!marked_available(first, state_.available_wrap)) {
+        return false;
+    }
+    chain.slots = 0;
+    chain.readable.clear();
+    chain.writable.clear();
+    if (auto done = collect_packed(chain, first); !done) [[unlikely]] {
+        return std::unexpected(std::move(done).error());
+    }
+    std::uint32_t next = state_.next_available + chain.slots;
+    if (next >= config_.size) {
+        next -= config_.size;
+        state_.available_wrap = !state_.available_wrap;
+    }
+    state_.next_available = static_cast<std::uint16_t>(next);
+    return true;
 }
 
 /// A chain in a table of its own: all of it, one after the other. Flags but write_only are ignored.

@@ -24,33 +24,8 @@ constexpr std::size_t index_at = 2, ring_at = 4;  // of the available and of the
 
 }  // namespace
 
-Result<bool> Queue::pop_split(Chain& chain) {
-    const std::uint16_t at = state_.next_available;
-    if (at == available_seen_) {
-        const auto index = ring::load<std::uint16_t>(driver_ + index_at, __ATOMIC_ACQUIRE);
-        const std::uint32_t fresh = static_cast<std::uint16_t>(index - at);
-        if (fresh == 0) {
-            return false;
-        }
-        if (fresh > config_.size - in_flight()) [[unlikely]] {
-            return jumped(at, index);
-        }
-        available_seen_ = index;
-    }
-    const std::uint32_t slot = at & (config_.size - 1u);
-    chain.id = ring::load<std::uint16_t>(driver_ + ring_at + 2 * slot);
-    chain.slots = 1;
-    chain.readable.clear();
-    chain.writable.clear();
-    if (auto done = collect_split(chain); !done) [[unlikely]] {
-        return std::unexpected(std::move(done).error());
-    }
-    state_.next_available = static_cast<std::uint16_t>(at + 1);
-    return true;
-}
-
 /// Follows the chain that begins at chain.id.
-Result<void> Queue::collect_split(Chain& chain) const {
+[[gnu::always_inline]] inline Result<void> Queue::collect_split(Chain& chain) const {
     std::uint32_t index = chain.id;
     for (std::uint32_t count = 0; count < config_.size; ++count) {
         if (index >= config_.size) [[unlikely]] {
@@ -75,6 +50,31 @@ Result<void> Queue::collect_split(Chain& chain) const {
         index = descriptor.other;
     }
     return ring::too_long(config_.size);
+}
+
+Result<bool> Queue::pop_split(Chain& chain) {
+    const std::uint16_t at = state_.next_available;
+    if (at == available_seen_) {
+        const auto index = ring::load<std::uint16_t>(driver_ + index_at, __ATOMIC_ACQUIRE);
+        const std::uint32_t fresh = static_cast<std::uint16_t>(index - at);
+        if (fresh == 0) {
+            return false;
+        }
+        if (fresh > config_.size - in_flight()) [[unlikely]] {
+            return jumped(at, index);
+        }
+        available_seen_ = index;
+    }
+    const std::uint32_t slot = at & (config_.size - 1u);
+    chain.id = ring::load<std::uint16_t>(driver_ + ring_at + 2 * slot);
+    chain.slots = 1;
+    chain.readable.clear();
+    chain.writable.clear();
+    if (auto done = collect_split(chain); !done) [[unlikely]] {
+        return std::unexpected(std::move(done).error());
+    }
+    state_.next_available = static_cast<std::uint16_t>(at + 1);
+    return true;
 }
 
 /// The rest of a chain, in a table of its own, where there are `before` buffers already.
