@@ -94,40 +94,71 @@ struct BusUsage {
 ///
 /// An access belongs to the device at its first byte; what reaches beyond the device's range is not
 /// the next device's. Where nothing is, reads give all-ones and writes are dropped, and both are
-/// counted. add() before the vCPUs run; the others from any thread.
+/// counted. add() and add_movable() before the vCPUs run; the others from any thread.
 class Bus {
 public:
+    /// A device that comes, moves and goes while vCPUs run.
+    enum class Movable : std::size_t {};
+
     /// Puts `device` at the `size` bytes from `base`; it must outlive the bus's use. `name` is for
     /// messages. Errors: EINVAL (no bytes, or beyond the end of addresses), EEXIST (another
     /// device's).
     Result<void> add(std::uint64_t base, std::uint64_t size, BusDevice& device,
                      std::string_view name);
+    /// A device that is nowhere yet.
+    Movable add_movable(std::uint64_t size, BusDevice& device, std::string_view name);
+
+    /// Puts it at `base`, from where it was or from nowhere. An access that is under way may yet
+    /// come to where it was. Errors, and then it is nowhere: see add().
+    Result<void> place(Movable device, std::uint64_t base);
+    /// Takes it away; it is nowhere then.
+    void take_away(Movable device);
 
     /// Fills `data` with what the device at `address` says.
     void read(std::uint64_t address, std::span<std::byte> data);
     /// Gives `data` to the device at `address`.
     void write(std::uint64_t address, std::span<const std::byte> data);
 
-    /// How much each device was used, in order of address.
+    /// How much each device was used, in order of address; those that are nowhere come last, their
+    /// base all-ones.
     std::vector<BusUsage> usage() const;
     /// Where nothing was: see UnhandledCounter::list().
     std::vector<Unhandled> unhandled() const { return unhandled_.list(); }
 
 private:
-    struct Counts {
+    static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
+    struct Entry {
+        std::uint64_t base;
+        std::uint64_t size;
+        BusDevice* device;
+        std::string name;
         std::atomic<std::uint64_t> reads = 0;
         std::atomic<std::uint64_t> writes = 0;
     };
-    struct Range {
-        std::uint64_t base;
-        std::uint64_t last;
-        BusDevice* device;
-        std::string name;
-        std::unique_ptr<Counts> counts;
+    /// What is at an address: read without a lock, so each field is atomic, and sequence_ tells
+    /// whether they belong together.
+    struct Place {
+        std::atomic<std::uint64_t> base = 0;
+        std::atomic<std::uint64_t> last = 0;
+        std::atomic<Entry*> entry = nullptr;
     };
-    const Range* find(std::uint64_t address) const;
+    struct Found {
+        Entry* entry = nullptr;
+        std::uint64_t base = 0;
+        std::uint64_t last = 0;
+    };
+    Found find(std::uint64_t address) const;
+    Found search(std::uint64_t address) const;
+    /// With mutex_ held.
+    Result<void> check(const Entry& entry, std::uint64_t base) const;
+    void publish();
+    Entry& append(std::uint64_t size, BusDevice& device, std::string_view name);
 
-    std::vector<Range> ranges_;  // in order of address, disjoint
+    mutable std::mutex mutex_;                     // of entries and their bases, and who publishes
+    std::vector<std::unique_ptr<Entry>> entries_;  // in the order of add()
+    std::unique_ptr<Place[]> places_;              // as many, of which the first count_ are used:
+    std::atomic<std::size_t> count_ = 0;           // in order of address, disjoint
+    std::atomic<std::uint32_t> sequence_ = 0;      // odd while places_ change
     UnhandledCounter unhandled_;
 };
 

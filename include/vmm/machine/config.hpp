@@ -21,6 +21,12 @@ enum class AcpiHardware {
     none,     ///< no tables; it is so for flat binaries, too
 };
 
+/// What virtio devices are to their guest.
+enum class VirtioTransport {
+    mmio,  ///< a page of registers each, and a pin of its own: no buses to look for
+    pci,   ///< PCI functions, with a message for each queue
+};
+
 /// Devices that a machine can do without.
 struct PlatformDevices {
     bool i8042 = true;
@@ -74,6 +80,8 @@ struct MachineConfig {
     std::optional<Rate> rng;                  ///< an entropy device of so many bytes
     std::optional<virtio::BalloonOptions> balloon;
     std::optional<virtio::VsockOptions> vsock;
+    VirtioTransport virtio_transport = VirtioTransport::mmio;
+    bool pci = false;           ///< a PCI bus even if nothing is on it
     bool test_devices = false;  ///< of kvm-unit-tests: they give a guest powers over its end
     /// For each vCPU the host's CPUs that its thread may use; none, or no entry, for all.
     std::vector<std::vector<std::uint32_t>> cpu_affinity;

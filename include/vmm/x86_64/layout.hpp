@@ -38,7 +38,11 @@ inline constexpr Gpa hole{0xc0000000};
 inline constexpr Gpa hole_end{0x100000000};
 inline constexpr Gpa virtio_mmio{0xd0000000};  // a page for each device
 inline constexpr std::uint64_t virtio_mmio_step = 0x1000;
-inline constexpr Gpa slow_memory{0xff000000};  // of the test devices
+inline constexpr Gpa pci_config{0xe0000000};  // of bus 0
+inline constexpr Gpa pci_memory{0xe1000000};  // where PCI devices may be, below 4 GiB
+inline constexpr std::uint64_t pci_memory_size = 0x0f000000;
+inline constexpr std::uint64_t pci_memory64_size = 0x40000000;  // above RAM: pci_memory64()
+inline constexpr Gpa slow_memory{0xff000000};                   // of the test devices
 inline constexpr Gpa ioapic{0xfec00000};
 inline constexpr Gpa lapic{0xfee00000};
 inline constexpr Gpa identity_map{0xfffbc000};  // one page: KVM_SET_IDENTITY_MAP_ADDR
@@ -52,6 +56,10 @@ inline constexpr std::uint64_t identity_mapped = std::uint64_t(4) << 30;
 /// `bytes` of RAM from 0 up, with the hole below 4 GiB left out: what GuestMemory::create() wants.
 /// Of a file they have the parts that follow each other.
 std::vector<Region> ram_regions(std::uint64_t bytes, const Backing& backing = {});
+
+/// Where PCI devices may be above 4 GiB, of layout::pci_memory64_size bytes: beyond `bytes` of RAM
+/// and what may be added to it, a multiple of 64 GiB.
+kvm::Gpa pci_memory64(std::uint64_t bytes);
 
 /// What KVM_CREATE_IRQCHIP routes the 24 GSIs of the PICs and the I/O APIC to: what is to stay in
 /// KVM_SET_GSI_ROUTING's table.

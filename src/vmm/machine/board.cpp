@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
 #include <kvm/try.hpp>
 #include <numeric>
 #include <vmm/device/reset_control.hpp>
@@ -51,7 +53,7 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
                                              Wires wires) {
     // Not in new's arguments: its block would be lost.
     auto pump = KVM_TRY(ConsolePump::create(console, wires.ended, wires.hook));
-    std::unique_ptr<Board> board(new Board(std::move(pump), wires));
+    std::unique_ptr<Board> board(new Board(config, std::move(pump), wires));
     KVM_TRY(board->add_legacy_devices(config));
     KVM_TRY(board->add_power(config));
     if (config.devices.fw_cfg) {
@@ -61,6 +63,10 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
         KVM_TRY(board->add_test_devices());
     }
     KVM_TRY(board->add_guest_devices(config));
+    if (config.pci) {
+        (void)board->pci();
+    }
+    KVM_TRY(board->add_reset_control());
     if (has_firmware(config)) {
         KVM_TRY(write_reset_vector(wires.memory));
         if (has_acpi(config)) {
@@ -104,6 +110,11 @@ Result<void> Board::write_acpi_tables(const MachineConfig& config) const {
     tables.reset_value = ResetControl::full_reset;
     tables.legacy = {config.devices.i8042, config.devices.rtc, true};
     tables.devices = nodes_;
+    if (pci_) {
+        tables.pci = acpi::PciConfigSpace{x86_64::layout::pci_config};
+        std::ranges::move(pci_->acpi_nodes(x86_64::layout::pci_config),
+                          std::back_inserter(tables.devices));
+    }
     const acpi::Tables built = KVM_TRY(acpi::build(tables));
     return wires_.memory.write(built.base, built.bytes);
 }

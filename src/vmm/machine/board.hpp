@@ -15,8 +15,10 @@
 #include <vmm/machine/console_pump.hpp>
 #include <vmm/machine/report.hpp>
 #include <vmm/machine/trace_hook.hpp>
+#include <vmm/pci/root.hpp>
 #include <vmm/virtio/console.hpp>
 #include <vmm/virtio/mmio.hpp>
+#include <vmm/virtio/pci.hpp>
 
 namespace vmm::detail {
 
@@ -101,7 +103,9 @@ public:
     void add_to(MachineReport& report) const;
 
 private:
-    Board(std::unique_ptr<ConsolePump> pump, Wires wires) : wires_(wires), pump_(std::move(pump)) {}
+    Board(const MachineConfig& config, std::unique_ptr<ConsolePump> pump, Wires wires)
+        : wires_(wires), virtio_transport_(config.virtio_transport),
+          memory_bytes_(config.memory_bytes), pump_(std::move(pump)) {}
     // src/vmm/machine/platform.cpp
     Result<void> add_legacy_devices(const MachineConfig& config);
     Result<void> add_power(const MachineConfig& config);
@@ -112,6 +116,12 @@ private:
     Result<Reactor*> reactor();
     /// Errors: ENOSPC (so many that there is no place), those of its transport.
     Result<void> add_virtio(std::unique_ptr<virtio::Device> device);
+    Result<void> add_virtio_mmio(std::unique_ptr<virtio::Device> device);
+    Result<void> add_virtio_pci(std::unique_ptr<virtio::Device> device);
+    /// Made when it is first asked for.
+    pci::Root& pci();
+    /// The reset control register, and around it PCI's ports. After all devices.
+    Result<void> add_reset_control();
     // src/vmm/machine/guest_devices.cpp
     Result<void> add_guest_devices(const MachineConfig& config);
     Result<void> add_console(const MachineConfig& config);
@@ -136,6 +146,8 @@ private:
     }
 
     Wires wires_;
+    VirtioTransport virtio_transport_;
+    std::uint64_t memory_bytes_;
     Bus ports_;
     Bus mmio_;
     UnhandledCounter msrs_;
@@ -149,9 +161,11 @@ private:
     Serial serial_{line(4), *pump_};
     std::vector<std::unique_ptr<BusDevice>> devices_;
     std::unique_ptr<Reactor> reactor_;
+    std::unique_ptr<pci::Root> pci_;
     struct Virtio {
         std::unique_ptr<virtio::Device> device;
-        std::unique_ptr<virtio::MmioDevice> transport;  // ends before the device
+        std::unique_ptr<virtio::MmioDevice> mmio;  // one of the two; it ends before the device
+        std::unique_ptr<virtio::PciDevice> pci;
     };
     std::vector<Virtio> virtio_;
     PowerButton* power_button_ = nullptr;  // one of devices_

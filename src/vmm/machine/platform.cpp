@@ -6,7 +6,6 @@
 #include <vmm/device/i8042.hpp>
 #include <vmm/device/pm_timer.hpp>
 #include <vmm/device/pvpanic.hpp>
-#include <vmm/device/reset_control.hpp>
 #include <vmm/device/test_devices.hpp>
 #include <vmm/machine/board.hpp>
 #include <vmm/x86_64/layout.hpp>
@@ -62,7 +61,6 @@ Result<void> Board::add_legacy_devices(const MachineConfig& config) {
 }
 
 Result<void> Board::add_power(const MachineConfig& config) {
-    KVM_TRY(ports_.add(ports::reset_control, 1, own<ResetControl>(wires_.reset), "reset control"));
     KVM_TRY(ports_.add(ports::pm_timer, PmTimer::ports,
                        own<PmTimer>(clock_, PmTimer::Width::bits32), "PM timer"));
     InterruptLine& interrupt = line(gsi::acpi);

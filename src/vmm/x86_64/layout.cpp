@@ -21,6 +21,11 @@ std::vector<Region> ram_regions(std::uint64_t bytes, const Backing& backing) {
     return regions;
 }
 
+kvm::Gpa pci_memory64(std::uint64_t bytes) {
+    constexpr std::uint64_t step = std::uint64_t{64} << 30;
+    return kvm::Gpa((bytes + layout::hole_end.value()) / step * step + step);
+}
+
 std::vector<kvm::IrqRoutingEntry> pin_routes() {
     std::vector<kvm::IrqRoutingEntry> routes;
     const auto add = [&](std::uint32_t gsi, kvm::x86_64::IrqchipId chip, std::uint32_t pin) {

@@ -13,6 +13,16 @@ constexpr Names<AcpiHardware, 3> acpi_names{{
     {"none", AcpiHardware::none},
 }};
 
+constexpr Names<VirtioTransport, 2> transport_names{{
+    {"mmio", VirtioTransport::mmio},
+    {"pci", VirtioTransport::pci},
+}};
+
+Result<void> set_transport(MachineConfig& config, const std::string& text) {
+    config.virtio_transport = KVM_TRY(parse_name(transport_names, text, "mmio or pci"));
+    return {};
+}
+
 Result<void> set_acpi(MachineConfig& config, const std::string& text) {
     config.acpi = KVM_TRY(parse_name(acpi_names, text, "reduced, fixed or none"));
     return {};
@@ -70,6 +80,12 @@ constexpr std::array table{
             set_without, get_without},
     Setting{"fw-cfg", list, "NAME=FILE", "A file for the guest, by fw_cfg", "", add_fw_cfg,
             get_fw_cfg},
+    Setting{"virtio-transport", SettingKind::text, "KIND",
+            "What virtio devices are to the guest: mmio or pci", "", set_transport,
+            [](const MachineConfig& c) {
+                return Values{name_of(transport_names, c.virtio_transport)};
+            }},
+    flag_of<&MachineConfig::pci>("pci", "Have a PCI bus, even if nothing is on it"),
     flag_of<&MachineConfig::test_devices>("test-devices", "Add the test devices of kvm-unit-tests"),
 };
 
