@@ -12,6 +12,22 @@ namespace {
 
 using namespace vmm;
 
+/// A VM without irqfds and ioeventfds, and lines that lead nowhere.
+struct NoSignals final : Signals {
+    Caps caps() const override { return {}; }
+    kvm::Result<void> irq_line(kvm::Gsi, kvm::Level) const override { return {}; }
+    kvm::Result<bool> signal_msi(const kvm::Msi&) const override { return true; }
+    kvm::Result<void> set_gsi_routing(const kvm::GsiRouting&) const override { return {}; }
+    kvm::Result<void> add_irqfd(kvm::FdRef, kvm::Gsi) const override { return {}; }
+    kvm::Result<void> remove_irqfd(kvm::FdRef, kvm::Gsi) const override { return {}; }
+    kvm::Result<void> add_ioeventfd(kvm::FdRef, kvm::IoAddress, kvm::Datamatch) const override {
+        return {};
+    }
+    kvm::Result<void> remove_ioeventfd(kvm::FdRef, kvm::IoAddress, kvm::Datamatch) const override {
+        return {};
+    }
+};
+
 struct Outside final : detail::InterruptPins, ResetLine, PowerLine, PanicLine, ExitLine, Console {
     kvm::Result<void> set_pin(kvm::Gsi, kvm::Level) override { return {}; }
     void reset() override {}
@@ -84,9 +100,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Outside outside;
     MachineConfig config;
     config.test_devices = true;
+    config.pci = true;
     config.acpi = input.next<std::uint8_t>() & 1 ? AcpiHardware::fixed : AcpiHardware::reduced;
+    const NoSignals signals;
     const auto board = check(detail::Board::create(
-        config, outside, {outside, outside, outside, outside, outside, memory, ended}));
+        config, outside,
+        {outside, signals, outside, outside, outside, outside, memory, ended, nullptr, {}}));
 
     for (std::size_t n = 0; input.more() && n < most_records; ++n) {
         const unsigned kind = input.next<std::uint8_t>();
