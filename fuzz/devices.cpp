@@ -2,15 +2,16 @@
 //
 // A guest that does what it likes to the machine's devices: each record of the input is an access,
 // some guest memory, or something that happens outside.
+#include "records.hpp"
+
 #include <array>
-#include <cstdlib>
-#include <cstring>
 #include <vmm/machine/board.hpp>
 #include <vmm/memory/guest_memory.hpp>
 
 namespace {
 
 using namespace vmm;
+using namespace vmm::fuzz;
 
 /// A VM without irqfds and ioeventfds, and lines that lead nowhere.
 struct NoSignals final : Signals {
@@ -41,51 +42,6 @@ struct Outside final : detail::InterruptPins, ResetLine, PowerLine, PanicLine, E
         return Input::end;
     }
 };
-
-[[noreturn]] void fail_now(const char* what) {
-    std::fputs(what, stderr);
-    std::abort();
-}
-
-template <class T>
-T check(Result<T> result) {
-    if (!result) {
-        fail_now(result.error().message.c_str());
-    }
-    if constexpr (!std::is_void_v<T>) {
-        return std::move(*result);
-    }
-}
-
-/// What is left of the input, as numbers; zeros behind its end.
-class Records {
-public:
-    explicit Records(std::span<const std::byte> input) : left_(input) {}
-    bool more() const { return !left_.empty(); }
-    template <class T>
-    T next() {
-        T value{};
-        const std::size_t n = std::min(sizeof value, left_.size());
-        std::memcpy(&value, left_.data(), n);
-        left_ = left_.subspan(n);
-        return value;
-    }
-
-private:
-    std::span<const std::byte> left_;
-};
-
-/// An access to `bus`; the upper bits of `kind` are its size less 1.
-void access(Bus& bus, std::uint64_t address, unsigned kind, std::uint64_t value) {
-    std::array<std::byte, 8> bytes;
-    std::memcpy(bytes.data(), &value, sizeof value);
-    const auto part = std::span(bytes).first(1 + (kind >> 4) % 8);
-    if (kind & 8) {
-        bus.read(address, part);
-    } else {
-        bus.write(address, part);
-    }
-}
 
 }  // namespace
 

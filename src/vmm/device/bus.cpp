@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fmt/format.h>
+#include <tuple>
 #include <vmm/device/bus.hpp>
 
 namespace vmm {
@@ -168,7 +169,7 @@ std::vector<BusUsage> Bus::usage() const {
         all.push_back({entry->name, entry->base, entry->reads.load(std::memory_order_relaxed),
                        entry->writes.load(std::memory_order_relaxed)});
     }
-    std::ranges::stable_sort(all, {}, &BusUsage::base);
+    std::ranges::sort(all, {}, [](const BusUsage& use) { return std::tie(use.base, use.name); });
     return all;
 }
 
