@@ -11,7 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from labkit.image import cpio, vmlinux  # noqa: E402
 
-__all__ = ["add_options", "check", "compile_c", "cpio", "run", "stage", "write"]
+__all__ = ["add_options", "check", "compile_c", "cpio", "print_exits", "run", "stage", "write"]
 
 
 def add_options(parser):
@@ -47,13 +47,33 @@ def stage(directory, program, job):
     return kernel
 
 
+def run_inside(directory, runs, names):
+    return subprocess.run([os.path.join(ROOT, "tools/lab"), "--icount", "--mem", "2048", "--timeout", "1800", "--",
+                           os.path.join(HERE, "inside"), directory, str(runs), *names],
+                          text=True, stdout=subprocess.PIPE)
+
+
 def run(directory, runs, names):
     """The lab's status, and for each name the costs of its runs: user + system, user, system; in 1000 instructions."""
-    lab = subprocess.run([os.path.join(ROOT, "tools/lab"), "--icount", "--mem", "2048", "--timeout", "1800", "--",
-                          os.path.join(HERE, "inside"), directory, str(runs), *names],
-                         text=True, stdout=subprocess.PIPE)
+    lab = run_inside(directory, runs, names)
     costs = {}
     for line in lab.stdout.splitlines():
         name, user, system, _ = line.split()
         costs.setdefault(name, []).append((int(user) + int(system), int(user), int(system)))
     return lab.returncode, costs
+
+
+def print_exits(directory, names):
+    """The lab's status. Prints the exits of one run of each, and what KVM and the VMM did at them."""
+    lab = run_inside(directory, "exits", names)
+    rows = [line.split("\t") for line in lab.stdout.splitlines()]
+    print(f"{'':34} {'exits':>8} {'M instructions':>15}")
+    for vmm in dict.fromkeys(row[0] for row in rows):
+        print(vmm)
+        counts = {name: (int(count), int(time)) for which, name, count, time in rows if which == vmm}
+        guest = counts.pop("guest", (0, 0))
+        of_all = tuple(map(sum, zip(*counts.values())))
+        for name, (count, time) in [*sorted(counts.items(), key=lambda row: -row[1][0]), ("all exits", of_all),
+                                    ("in the guest", guest)]:
+            print(f"  {name:32} {count:8} {time / 1e6:15.3f}")
+    return lab.returncode

@@ -24,8 +24,9 @@ protected:
         }
         kernel = directory.file("vmlinux.gz", *pack(elf64(), Packing::gzip));
     }
-    Result<x86_64::BootState> boot() {
+    Result<x86_64::BootState> boot(RamContent content = RamContent::any) {
         BootInputs inputs;
+        inputs.ram = content;
         inputs.notes = &notes;
         return load(memory, {.kernel = kernel, .cache = cache}, inputs);
     }
@@ -133,6 +134,51 @@ TEST_F(Cache, KnowsTheSameContentInAnotherFile) {
     kernel += "2";
     must(boot());
     EXPECT_EQ(inode(), before);
+}
+
+/// An ELF file of which much is zeroes, with 4 MiB to load and "end" at the end.
+Bytes elf_with_zeroes() {
+    constexpr std::size_t size = 4 << 20;
+    Bytes elf = elf64().resize(elf64_code + size);
+    elf.put(KVMXX_PHDR(p_filesz), std::uint64_t(size))
+        .put(KVMXX_PHDR(p_memsz), std::uint64_t(size));
+    return elf.put(elf64_code + size - 4, "end");
+}
+
+TEST_F(Cache, KnowsWhereZeroesAreThatNeedNotBeWritten) {
+    constexpr std::uint64_t middle = elf64_address + (2 << 20);
+    constexpr std::uint64_t end = elf64_address + (4 << 20) - 4;
+    kernel = directory.file("vmlinux.gz", *pack(elf_with_zeroes(), Packing::gzip));
+    settle();
+    const auto content_of_zeroes = [&](RamContent content) {
+        must(memory.fill(kvm::Gpa(elf64_address), 4 << 20, std::byte(0xaa)));  // so that it shows
+        must(boot(content));
+        EXPECT_EQ(read<std::uint8_t>(elf64_address), 0xcc);
+        EXPECT_EQ(text(end), "end");
+        return read<std::uint8_t>(middle);
+    };
+    EXPECT_EQ(content_of_zeroes(RamContent::zeroes), 0xaa) << "unpacked";
+    EXPECT_EQ(content_of_zeroes(RamContent::zeroes), 0xaa) << "from the cache";
+    EXPECT_EQ(content_of_zeroes(RamContent::any), 0);
+    fs::remove(files(".source").at(0));
+    EXPECT_EQ(content_of_zeroes(RamContent::zeroes), 0xaa) << "from the cache, by its hash";
+    cache.clear();
+    EXPECT_EQ(content_of_zeroes(RamContent::zeroes), 0xaa) << "unpacked into memory";
+}
+
+TEST_F(Cache, BelievesWhereZeroesAreByTheHashOnly) {
+    kernel = directory.file("vmlinux.gz", *pack(elf_with_zeroes(), Packing::gzip));
+    for (const std::uint64_t count : {std::uint64_t(0), std::uint64_t(1), ~std::uint64_t(0)}) {
+        must(boot(RamContent::zeroes));
+        {
+            std::fstream file(unpacked());
+            file.seekp(-4096 + 56, std::ios::end);  // how many ranges there are
+            file.write(reinterpret_cast<const char*>(&count), sizeof count);
+        }
+        must(boot(RamContent::zeroes));
+        EXPECT_EQ(text(elf64_address + (4 << 20) - 4), "end");
+        must(memory.fill(kvm::Gpa(elf64_address), 4 << 20, std::byte(0)));
+    }
 }
 
 TEST_F(Cache, HoldsNothingOfWhatIsBroken) {

@@ -20,6 +20,30 @@ TEST_F(Elf, IsLoadedByPhysicalAddressesWithItsBssCleared) {
     EXPECT_EQ(read<std::uint8_t>(elf64_address + elf64_memsz), 0x55);
 }
 
+TEST_F(Elf, LeavesItsBssAloneInMemoryThatHoldsZeroes) {
+    must(memory.fill(kvm::Gpa(elf64_address), elf64_memsz, std::byte(0x55)));  // so that it shows
+    must(load_kernel(elf64(), {}, {.ram = RamContent::zeroes}));
+    EXPECT_EQ(read<std::uint8_t>(elf64_address + elf64_filesz - 1), 0xcc);
+    EXPECT_EQ(read<std::uint8_t>(elf64_address + elf64_filesz), 0x55);
+}
+
+TEST_F(Elf, HasTheLastOfSegmentsThatLieOverEachOtherEvenIfItIsZeroes) {
+    // The second is nothing but BSS, over the second half of the 256 bytes.
+    Bytes image = elf64();
+    image.put(KVMXX_EHDR(e_phnum), std::uint16_t(2));
+    const std::size_t second = elf64_headers + sizeof(Elf64_Phdr);
+    Elf64_Phdr header{};
+    header.p_type = PT_LOAD;
+    header.p_paddr = elf64_address + elf64_filesz / 2;
+    header.p_memsz = elf64_filesz;
+    image.put(second, header);
+    must(load_kernel(image, {}, {.ram = RamContent::zeroes}));
+    EXPECT_EQ(read<std::uint8_t>(elf64_address), 0xcc);
+    EXPECT_EQ(read<std::uint8_t>(elf64_address + elf64_filesz / 2 - 1), 0xcc);
+    EXPECT_EQ(read<std::uint8_t>(elf64_address + elf64_filesz / 2), 0);
+    EXPECT_EQ(read<std::uint8_t>(elf64_address + elf64_filesz - 1), 0);
+}
+
 TEST_F(Elf, IsRefusedWhereverItIsTruncated) {
     const Bytes whole = elf64();
     for (const std::size_t size : {std::size_t(5), sizeof(Elf64_Ehdr) - 1}) {

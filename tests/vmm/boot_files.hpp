@@ -95,9 +95,10 @@ protected:
     Directory directory;
 
     /// Loads a kernel of this content.
-    Result<x86_64::BootState> load_kernel(const Bytes& content, BootConfig config = {}) {
+    Result<x86_64::BootState> load_kernel(const Bytes& content, BootConfig config = {},
+                                          const BootInputs& inputs = {}) {
         config.kernel = directory.file("kernel", content);
-        return load(memory, config);
+        return load(memory, config, inputs);
     }
     /// What its Error says after "kernel: ".
     std::string refusal(const Bytes& content, BootConfig config = {});

@@ -93,6 +93,9 @@ struct Reserved {
 
 /// What the machine tells the loader.
 struct BootInputs {
+    /// To RAM that holds zeroes, an ELF file's BSS and an unpacked kernel's zeroes are not written,
+    /// so that the host has no memory for them until the guest needs it.
+    RamContent ram = RamContent::any;
     std::optional<kvm::Gpa> rsdp{};    ///< ACPI's root pointer
     std::vector<Reserved> reserved{};  ///< the ACPI tables, PCI's ECAM, ...
     /// Where load() says, a line each, what is not as it should be and does not hinder it.

@@ -7,6 +7,7 @@
 #include <kvm/types.hpp>
 #include <span>
 #include <string>
+#include <vector>
 #include <vmm/error.hpp>
 
 namespace vmm {
@@ -43,6 +44,18 @@ ImageKind recognise(std::span<const std::byte> head);
 /// Whether it is compressed data.
 bool is_compressed(ImageKind kind);
 
+/// Bytes of a file, without `end`.
+struct DataRange {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+};
+
+/// What guest memory holds before something is loaded there.
+enum class RamContent : std::uint8_t {
+    any,
+    zeroes,  ///< as the host makes it
+};
+
 /// A file to be loaded into guest memory. It is read, not mapped: a file that shrinks meanwhile is
 /// an Error, not a SIGBUS. Every Error names the file.
 class Image {
@@ -51,9 +64,10 @@ public:
     /// file, or empty).
     static Result<Image> open(std::string path);
 
-    /// A file that is open, and that nobody else changes. `path` is for messages. Errors: see
-    /// read().
-    static Result<Image> adopt(std::string path, kvm::Fd fd, std::uint64_t size);
+    /// A file that is open, and that nobody else changes. `path` is for messages; what is not in
+    /// `data` are zeroes. Errors: see read().
+    static Result<Image> adopt(std::string path, kvm::Fd fd, std::uint64_t size,
+                               std::vector<DataRange> data);
 
     const std::string& path() const { return path_; }
     /// In bytes, at least 1.
@@ -65,18 +79,21 @@ public:
     /// Fills `to` from the file's byte `offset` on. Errors: EINVAL (`what`, which the message
     /// names, ends beyond the file), or what read(2) says.
     Result<void> read(std::uint64_t offset, std::span<std::byte> to, const char* what) const;
-    /// Copies `length` bytes from the file's byte `offset` on to guest memory at `address`. Errors:
-    /// see read(); EFAULT (not all in one region of RAM).
+    /// Copies `length` bytes from the file's byte `offset` on to guest memory at `address`, which
+    /// holds `ram`: zeroes are not written to zeroes where they are known. Errors: see read();
+    /// EFAULT (not all in one region of RAM).
     Result<void> load(const GuestMemory& memory, kvm::Gpa address, std::uint64_t offset,
-                      std::uint64_t length, const char* what) const;
+                      std::uint64_t length, const char* what,
+                      RamContent ram = RamContent::any) const;
 
 private:
-    Image(std::string path, kvm::Fd fd, std::uint64_t size)
-        : path_(std::move(path)), fd_(std::move(fd)), size_(size) {}
+    Image(std::string path, kvm::Fd fd, std::uint64_t size, std::vector<DataRange> data)
+        : path_(std::move(path)), fd_(std::move(fd)), size_(size), data_(std::move(data)) {}
 
     std::string path_;
     kvm::Fd fd_;
     std::uint64_t size_;  // as it was when the file was opened
+    std::vector<DataRange> data_{};
     ImageKind kind_ = ImageKind::unknown;
 };
 

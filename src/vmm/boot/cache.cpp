@@ -36,13 +36,16 @@ constexpr ::timespec lock_pause{0, second / 20};
 constexpr char unpacked_suffix[] = ".unpacked";
 constexpr char source_suffix[] = ".source";
 
-/// The page behind an unpacked file's content.
+/// The page behind an unpacked file's content. The hash is of the content and `data`.
 struct Trailer {
     std::array<char, 16> magic;
     std::uint64_t size;
     std::array<std::byte, 32> hash;
+    std::uint64_t count;
+    std::array<DataRange, DataMap::most> data;
 };
-constexpr std::array<char, 16> trailer_magic{"kvmxx unpacked1"};
+static_assert(sizeof(Trailer) <= page_size);
+constexpr std::array<char, 16> trailer_magic{"kvmxx unpacked2"};
 
 /// The content of a .source file.
 struct Source {
@@ -73,6 +76,20 @@ template <class T>
 bool read_whole(const kvm::Fd& fd, std::uint64_t offset, T& value) {
     return ::pread(fd.number(), &value, sizeof value, static_cast<off_t>(offset)) ==
            static_cast<ssize_t>(sizeof value);
+}
+
+/// The page behind `size` bytes of content, if there is one.
+std::optional<Trailer> read_trailer(const kvm::Fd& fd, std::uint64_t size) {
+    Trailer trailer{};
+    if (read_whole(fd, pages(size), trailer) && trailer.magic == trailer_magic &&
+        trailer.size == size && trailer.count <= trailer.data.size()) {
+        return trailer;
+    }
+    return std::nullopt;
+}
+
+std::vector<DataRange> data_of(const Trailer& trailer) {
+    return {trailer.data.begin(), trailer.data.begin() + std::ptrdiff_t(trailer.count)};
 }
 
 /// mkdir -p, for the user alone.
@@ -169,7 +186,11 @@ std::optional<Unpacked> Cache::find(const Identity& source) const {
         nanoseconds(status.st_mtim) != record.file_modified) {
         return std::nullopt;
     }
-    return Unpacked{std::move(*fd), record.unpacked_size};
+    const auto trailer = read_trailer(*fd, record.unpacked_size);
+    if (!trailer) {
+        return std::nullopt;
+    }
+    return Unpacked{std::move(*fd), trailer->size, data_of(*trailer)};
 }
 
 std::optional<Unpacked> Cache::find(const std::string& key) const {
@@ -182,7 +203,8 @@ std::optional<Unpacked> Cache::find(const std::string& key) const {
     const auto size = static_cast<std::uint64_t>(status.st_size);
     Trailer trailer{};
     bool good = size >= page_size && read_whole(*fd, size - page_size, trailer) &&
-                trailer.magic == trailer_magic && pages(trailer.size) == size - page_size;
+                trailer.magic == trailer_magic && trailer.count <= trailer.data.size() &&
+                pages(trailer.size) == size - page_size;
     Sha256 hash;
     std::vector<std::byte> bytes(1 << 18);
     for (std::uint64_t at = 0; good && at < trailer.size;) {
@@ -195,11 +217,14 @@ std::optional<Unpacked> Cache::find(const std::string& key) const {
             at += static_cast<std::uint64_t>(n);
         }
     }
+    if (good) {
+        hash.add(std::as_bytes(std::span(trailer.data).first(trailer.count)));
+    }
     if (!good || hash.finish() != trailer.hash) {
         remove(name);
         return std::nullopt;
     }
-    return Unpacked{std::move(*fd), trailer.size};
+    return Unpacked{std::move(*fd), trailer.size, data_of(trailer)};
 }
 
 void Cache::remember(const Identity& source, const std::string& key,
@@ -259,21 +284,34 @@ Result<kvm::Fd> Cache::create_part(const std::string& key) const {
     return fd;
 }
 
-Result<Unpacked> Cache::add(const std::string& key, kvm::Fd part, std::uint64_t size,
+void DataMap::add(std::uint64_t begin, std::uint64_t end) {
+    constexpr std::uint64_t small_gap = 0x10000;
+    if (begin == end) {
+        return;
+    }
+    if (!ranges_.empty() && (begin - ranges_.back().end <= small_gap || ranges_.size() == most)) {
+        ranges_.back().end = end;
+    } else {
+        ranges_.push_back({begin, end});
+    }
+}
+
+Result<Unpacked> Cache::add(const std::string& key, Unpacked part,
                             const std::array<std::byte, 32>& hash) const {
-    const Trailer trailer{trailer_magic, size, hash};
+    Trailer trailer{trailer_magic, part.size, hash, part.data.size(), {}};
+    std::ranges::copy(part.data, trailer.data.begin());
     const std::string from = key + ".part", to = key + unpacked_suffix;
-    const auto end = static_cast<off_t>(pages(size));
-    if (::pwrite(part.number(), &trailer, sizeof trailer, end) !=
+    const auto end = static_cast<off_t>(pages(part.size));
+    if (::pwrite(part.fd.number(), &trailer, sizeof trailer, end) !=
             static_cast<ssize_t>(sizeof trailer) ||
-        ::ftruncate(part.number(), end + static_cast<off_t>(page_size)) != 0 ||
+        ::ftruncate(part.fd.number(), end + static_cast<off_t>(page_size)) != 0 ||
         ::renameat(directory_.number(), from.c_str(), directory_.number(), to.c_str()) != 0) {
         const int error = errno;
         remove(from);
         return fail_errno(path_ + "/" + to, error);
     }
     trim(to);
-    return Unpacked{std::move(part), size};
+    return part;
 }
 
 void Cache::trim(const std::string& keep) const {

@@ -5,6 +5,8 @@
 #include <kvm/fd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
+#include <vmm/boot/image.hpp>
 #include <vmm/error.hpp>
 
 /// A directory of unpacked files.
@@ -28,10 +30,23 @@ struct Identity {
 /// The identity of an open file. `changed` and `modified` may repeat for changes within a tick.
 Result<Identity> identify(kvm::FdRef fd, std::uint64_t begin, std::uint64_t end);
 
+/// Where content is not zeroes: ascending, with pages and small gaps in it. At most `most` ranges.
+class DataMap {
+public:
+    static constexpr std::size_t most = 250;
+
+    void add(std::uint64_t begin, std::uint64_t end);
+    const std::vector<DataRange>& ranges() const { return ranges_; }
+
+private:
+    std::vector<DataRange> ranges_;
+};
+
 /// Content in the cache.
 struct Unpacked {
     kvm::Fd fd;
     std::uint64_t size = 0;
+    std::vector<DataRange> data{};
 };
 
 class Cache {
@@ -54,9 +69,9 @@ public:
     /// A file to write content to, which add() takes. With the lock.
     Result<kvm::Fd> create_part(const std::string& key) const;
     void discard_part(const std::string& key) const { remove(key + ".part"); }
-    /// Puts what was written there, `size` bytes, into the cache, and removes what nobody has used
+    /// Puts what was written there into the cache, and removes what nobody has used
     /// for 30 days, or longest if there is more than 1 GiB. With the lock.
-    Result<Unpacked> add(const std::string& key, kvm::Fd part, std::uint64_t size,
+    Result<Unpacked> add(const std::string& key, Unpacked part,
                          const std::array<std::byte, 32>& hash) const;
 
 private:

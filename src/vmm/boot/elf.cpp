@@ -207,11 +207,20 @@ Result<void> check_entry(const Image& image, const Elf& elf, std::uint64_t entry
 }
 
 Result<void> load_segments(const Target& target, const Image& image, const Elf& elf) {
+    // Where segments lie over each other, the later one's zeroes count.
+    const bool apart =
+        std::ranges::adjacent_find(elf.segments, [](const auto& one, const auto& next) {
+            return one.memory().end > next.memory().begin;
+        }) == elf.segments.end();
+    const RamContent ram = apart ? target.inputs.ram : RamContent::any;
     for (const ElfSegment& segment : elf.segments) {
         const kvm::Gpa address(segment.paddr);
-        KVM_TRY(image.load(target.memory, address, segment.offset, segment.filesz, "a segment"));
-        KVM_TRY(target.memory.fill(address + segment.filesz, segment.memsz - segment.filesz,
-                                   std::byte(0)));
+        KVM_TRY(
+            image.load(target.memory, address, segment.offset, segment.filesz, "a segment", ram));
+        if (ram == RamContent::any) {
+            KVM_TRY(target.memory.fill(address + segment.filesz, segment.memsz - segment.filesz,
+                                       std::byte(0)));
+        }
     }
     return {};
 }

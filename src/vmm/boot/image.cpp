@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <kvm/try.hpp>
 #include <string_view>
 #include <vmm/boot/image.hpp>
 #include <vmm/memory/guest_memory.hpp>
@@ -161,11 +162,13 @@ Result<Image> Image::open(std::string path) {
     if (status.st_size <= 0) {
         return fail(path + ": the file is empty", EINVAL);
     }
-    return adopt(std::move(path), std::move(fd), static_cast<std::uint64_t>(status.st_size));
+    const auto size = static_cast<std::uint64_t>(status.st_size);
+    return adopt(std::move(path), std::move(fd), size, {{0, size}});
 }
 
-Result<Image> Image::adopt(std::string path, kvm::Fd fd, std::uint64_t size) {
-    Image image(std::move(path), std::move(fd), size);
+Result<Image> Image::adopt(std::string path, kvm::Fd fd, std::uint64_t size,
+                           std::vector<DataRange> data) {
+    Image image(std::move(path), std::move(fd), size, std::move(data));
     std::array<std::byte, 0x210> head;
     const auto known = std::span(head).first(std::min<std::uint64_t>(head.size(), size));
     const ssize_t n = read_fully(image.fd_.number(), known, 0);
@@ -193,12 +196,23 @@ Result<void> Image::read(std::uint64_t offset, std::span<std::byte> to, const ch
 }
 
 Result<void> Image::load(const GuestMemory& memory, kvm::Gpa address, std::uint64_t offset,
-                         std::uint64_t length, const char* what) const {
-    auto ram = memory.host_span(address, length);
-    if (!ram) {
-        return fail(fmt::format("{}: {}: {}", path_, what, ram.error().message), ram.error().code);
+                         std::uint64_t length, const char* what, RamContent ram) const {
+    auto place = memory.host_span(address, length);
+    if (!place) {
+        return fail(fmt::format("{}: {}: {}", path_, what, place.error().message),
+                    place.error().code);
     }
-    return read(offset, *ram, what);
+    if (ram == RamContent::any || offset > size_ || length > size_ - offset) {
+        return read(offset, *place, what);
+    }
+    for (const DataRange& data : data_) {
+        const std::uint64_t begin = std::max(data.begin, offset);
+        const std::uint64_t end = std::min(data.end, offset + length);
+        if (begin < end) {
+            KVM_TRY(read(begin, place->subspan(begin - offset, end - begin), what));
+        }
+    }
+    return {};
 }
 
 }  // namespace vmm

@@ -56,10 +56,16 @@ public:
     /// Whether the file could not be written, rather than the data unpacked.
     bool file_failed() const { return file_failed_; }
     std::uint64_t size() const { return size_; }
-    std::array<std::byte, 32> hash() { return hash_.finish(); }
+    const std::vector<DataRange>& data() const { return data_.ranges(); }
+    /// Of the content, and where its data is. Once.
+    std::array<std::byte, 32> hash() {
+        hash_.add(std::as_bytes(std::span(data())));
+        return hash_.finish();
+    }
 
 private:
     Result<void> write(std::span<const std::byte> bytes, std::uint64_t offset) {
+        data_.add(offset, offset + bytes.size());
         while (!bytes.empty()) {
             const ssize_t n =
                 ::pwrite(file_.number(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -82,6 +88,7 @@ private:
     std::uint64_t limit_;
     const char* why_;
     std::uint64_t size_ = 0;
+    DataMap data_;
     Sha256 hash_;
     bool file_failed_ = false;
 };
@@ -111,7 +118,7 @@ Result<Unpacked> unpack_to_memory(const Job& job) {
     if (::ftruncate(fd.number(), static_cast<off_t>(writer.size())) != 0) {
         return fail_errno("memfd: ftruncate", errno);
     }
-    return Unpacked{std::move(fd), writer.size()};
+    return Unpacked{std::move(fd), writer.size(), writer.data()};
 }
 
 /// By the cache; nothing if it cannot be used, which is noted. Errors are of the data.
@@ -143,7 +150,7 @@ Result<std::optional<Unpacked>> unpack_to_cache(const Job& job, const Cache& cac
         }
         return std::unexpected(std::move(done).error());
     }
-    auto added = cache.add(key, std::move(*file), writer.size(), writer.hash());
+    auto added = cache.add(key, {std::move(*file), writer.size(), writer.data()}, writer.hash());
     if (!added) {
         return give_up(added.error());
     }
@@ -172,7 +179,8 @@ Result<Image> as_image(const PackedPart& part, Unpacked unpacked, std::uint64_t 
             fmt::format("{}: {}: nothing is in it", part.image.path(), describe(part.format)),
             EINVAL);
     }
-    return Image::adopt(part.image.path() + " (unpacked)", std::move(unpacked.fd), unpacked.size);
+    return Image::adopt(part.image.path() + " (unpacked)", std::move(unpacked.fd), unpacked.size,
+                        std::move(unpacked.data));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <chrono>
 #include <vmm/device/cmos.hpp>
 
 namespace vmm {
@@ -22,7 +23,7 @@ constexpr std::uint8_t running_32khz = 0x26;  // status A: no update in progress
 constexpr std::uint8_t hours_24 = 0x02;       // status B: BCD, no interrupts
 constexpr std::uint8_t battery_is_good = 0x80;  // status D
 
-constexpr std::uint8_t bcd(int value) {
+constexpr std::uint8_t bcd(long value) {
     return static_cast<std::uint8_t>(value / 10 % 10 * 16 + value % 10);
 }
 
@@ -48,28 +49,28 @@ std::uint8_t Cmos::read_clock(std::uint8_t index) const {
     if (index >= first_memory && index != century) {
         return memory_[index];
     }
-    const std::time_t now = time_.now();
-    std::tm tm{};
-    if (!gmtime_r(&now, &tm)) {
-        return 0;  // a year beyond int: no clock says that
-    }
+    // Not gmtime_r(3), which reads the host's /etc/localtime at its first call.
+    const std::chrono::sys_seconds now(std::chrono::seconds(time_.now()));
+    const auto today = std::chrono::floor<std::chrono::days>(now);
+    const std::chrono::year_month_day date(today);
+    const std::chrono::hh_mm_ss time(now - today);
     switch (index) {
         case seconds:
-            return bcd(tm.tm_sec < 60 ? tm.tm_sec : 59);
+            return bcd(time.seconds().count());
         case minutes:
-            return bcd(tm.tm_min);
+            return bcd(time.minutes().count());
         case hours:
-            return bcd(tm.tm_hour);
+            return bcd(time.hours().count());
         case weekday:
-            return bcd(tm.tm_wday + 1);
+            return bcd(std::chrono::weekday(today).c_encoding() + 1);
         case day:
-            return bcd(tm.tm_mday);
+            return bcd(static_cast<unsigned>(date.day()));
         case month:
-            return bcd(tm.tm_mon + 1);
+            return bcd(static_cast<unsigned>(date.month()));
         case year:
-            return bcd(tm.tm_year % 100);
+            return bcd(static_cast<int>(date.year()) % 100);
         case century:
-            return bcd(tm.tm_year / 100 + 19);
+            return bcd(static_cast<int>(date.year()) / 100);
         case status_a:
             return running_32khz;
         case status_a + 1:

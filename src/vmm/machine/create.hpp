@@ -48,6 +48,9 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
         mark("load");
         BootInputs inputs = boot_inputs(config);
         inputs.notes = &notes;
+        inputs.ram = std::holds_alternative<backing::File>(config.memory_backing)
+                         ? RamContent::any
+                         : RamContent::zeroes;  // as the host has just made it
         boot = KVM_TRY(load(memory, config.boot, inputs));
     }
     mark("vm");
