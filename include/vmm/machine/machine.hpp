@@ -66,8 +66,8 @@ public:
     /// EDEADLK (called by an event of this machine).
     Result<End> wait();
 
-    /// Asks the guest for a balloon of so many bytes. Errors: EINVAL (the machine has no balloon, or
-    /// not so much memory).
+    /// Asks the guest for a balloon of so many bytes. Errors: EINVAL (the machine has no balloon,
+    /// or not so much memory).
     Result<void> set_balloon(std::uint64_t bytes);
 
     MachineState state() const;

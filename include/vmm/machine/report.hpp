@@ -38,7 +38,7 @@ struct MachineReport {
     std::vector<KvmStatistic> kvm;
     std::optional<virtio::BalloonReport> balloon;  ///< where there is one
     std::optional<virtio::VsockReport> vsock;      ///< the same
-    std::vector<std::string> notes;  ///< what went wrong and did not end the machine
+    std::vector<std::string> notes;                ///< what went wrong and did not end the machine
 };
 
 }  // namespace vmm
