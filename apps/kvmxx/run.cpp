@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "log.hpp"
 #include "stats.hpp"
 #include "terminal.hpp"
 #include "verbs.hpp"
@@ -26,7 +27,7 @@ struct RunOptions {
     /// Each setting that was given, with its values.
     std::vector<std::pair<const vmm::Setting*, std::vector<std::string>>> settings;
     bool print_config = false;
-    bool verbose = false;
+    LogOptions log;
     StatsOptions stats;
     std::optional<double> stats_every;  // seconds
 };
@@ -107,21 +108,14 @@ void print_report(const vmm::MachineReport& report) {
     print_unhandled("no device at port", report.ports);
     print_unhandled("no device at", report.addresses);
     print_unhandled("unknown MSR", report.msrs);
-    for (const std::string& note : report.notes) {
-        fmt::print(stderr, "kvmxx: {}\n", note);
-    }
 }
 
 /// Says how it ended, as far as that needs words, and returns the exit status.
-int conclude(const vmm::End& end, const vmm::MachineConfig& config, bool verbose,
-             bool user_stopped) {
+int conclude(const vmm::End& end, const vmm::MachineConfig& config, bool user_stopped) {
     using enum vmm::EndReason;
     switch (end.reason) {
         case power_off:
         case halted:
-            if (verbose) {
-                complain(0, vmm::describe(end.reason));
-            }
             return status_ok;
         case reset:
             return complain(status_reset, vmm::describe(end.reason));
@@ -170,8 +164,12 @@ int run(const RunOptions& options) {
     if (!config->boot.cache) {
         config->boot.cache = vmm::default_kernel_cache();
     }
+    auto log = open_log(options.log);
+    if (!log) {
+        return complain(status_error, log.error().message);
+    }
     TerminalConsole console;
-    auto machine = vmm::Machine::create(*config, console);
+    auto machine = vmm::Machine::create(*config, console, {.log = std::move(*log)});
     if (!machine) {
         const std::string& message = machine.error().message;
         if (is_about_setting(message)) {
@@ -188,9 +186,9 @@ int run(const RunOptions& options) {
         return machine->run();
     }();
     (*stats)->finish(end ? vmm::describe(end->reason) : end.error().message);
-    const int status = end ? conclude(*end, *config, options.verbose, console.user_stopped())
+    const int status = end ? conclude(*end, *config, console.user_stopped())
                            : complain(status_error, end.error().message);
-    if (options.verbose) {
+    if (options.log.verbosity > 0) {
         print_report(machine->report());
     }
     if (const int signal = RawTerminal::signal();
@@ -211,8 +209,11 @@ void add_run(CLI::App& app, int& status) {
                      "A TOML file of these settings; options given here override it");
     verb->add_flag("--print-config", options->print_config,
                    "Write the settings as such a file to standard output, and run nothing");
-    verb->add_flag("-v,--verbose", options->verbose,
-                   "At the end, say why, and what exits and unhandled accesses there were");
+    verb->add_flag("-v,--verbose", options->log.verbosity,
+                   "Say what the machine does, and at the end what exits and unhandled accesses "
+                   "there were; -vv says more");
+    verb->add_option("--log", options->log.file, "Add the same, with the time, to FILE")
+        ->type_name("FILE");
     verb->add_flag("--stats", options->stats.print,
                    "At the end, show where the exits went, on standard error");
     verb->add_option("--stats-every", options->stats_every,

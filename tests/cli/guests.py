@@ -99,6 +99,33 @@ class Guests(program.ProgramTest):
         self.assertIn("no device at port 0x1234: 2 reads, 1 writes\n", ended.err)
         self.assertRegex(ended.err, r"(?m)^kvmxx: exit IO: 4$")
 
+    def test_verbose_says_what_happens_as_it_happens(self):
+        ended = self.flat16(program.ODD_PORTS, "-v")
+        lines = ended.err.splitlines()
+        self.assertEqual(lines[:2], ["kvmxx: machine: running", "kvmxx: machine: no device at port 0x1234: read"], ended.err)
+        self.assertRegex(ended.err, r"(?m)^kvmxx: machine: ended after \d+\.\d{3} s: the guest asked for a reset$")
+        self.assertNotIn("machine: create", ended.err)
+        self.assertRegex(self.flat16(program.ODD_PORTS, "-vv").err, r"(?m)^kvmxx: machine: create after \d+\.\d{3} ms$")
+
+    def test_log_file_has_the_time_and_leaves_standard_error_alone(self):
+        log = os.path.join(self.dir, "log")
+        for times in (1, 2):
+            ended = self.flat16(program.ODD_PORTS, "--log", log)
+            self.assertEqual((ended.status, ended.err), (5, program.RESET))
+            with open(log, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+            self.assertEqual(len([line for line in lines if line.endswith("info machine: running")]), times)
+        for line in lines:
+            self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d \d+ info machine: ")
+
+    def test_log_that_cannot_be_written_is_named(self):
+        ended = self.flat16(program.PRINT_AND_RESET, "--log", "/nonexistent/log")
+        self.assertEqual((ended.status, ended.err), (1, "kvmxx: --log: /nonexistent/log: No such file or directory\n"))
+        full = self.flat16(program.PRINT_AND_RESET, "--log", "/dev/full")
+        self.assertEqual(full.status, 5)
+        self.assertEqual(full.err.splitlines()[0], "kvmxx: --log: /dev/full: No space left on device: lines are lost")
+        self.assertEqual(full.err.count("lines are lost"), 1)
+
     def test_more_cpus_wait_and_end_with_the_first(self):
         ended = self.flat16(program.PRINT_AND_RESET, "--cpus", "3")
         self.assertEqual((ended.status, ended.out, ended.err), (5, "Hi\n", program.RESET))

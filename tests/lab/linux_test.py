@@ -51,14 +51,22 @@ INSIDE = r"""
 kvmxx=$1 kernel=$2 initrd=$3
 machine() {
     echo "=== $1"
-    "$kvmxx" run --kernel "$kernel" --initrd "$initrd" --memory 256M --cpus "$2" --timeout 100 --grace 60 \
+    "$kvmxx" run --kernel "$kernel" --initrd "$initrd" --memory 256M --cpus "$2" --timeout 100 --grace 60 $4 \
         --cmdline "console=ttyS0 quiet loglevel=0 panic=-1 $3" </dev/null 2>&1 &
     wait $!
     echo "=== status $?"
 }
-machine one 1 poweroff
+# The recording of such a machine, replayed.
+again() {
+    echo "=== $1_again"
+    "$kvmxx" replay -v "/tmp/$1.trace" 2>&1
+    echo "=== status $?"
+}
+machine one 1 poweroff "--trace /tmp/one.trace"
+again one
 machine two 2 panic
-machine four 4 reboot
+machine four 4 reboot "--trace /tmp/four.trace"
+again four
 machine button 2 button >/tmp/button &
 for try in $(seq 500); do
     sleep 0.2
@@ -110,6 +118,10 @@ class Linux(unittest.TestCase):
 
     def test_one_cpu_powers_off(self):
         self.check("one", 0, "guest: 1 CPUs, 1 listed", "guest: has an event device")
+
+    def test_recorded_boots_replay_without_kvm(self):
+        self.check("one_again", 0, "guest: 1 CPUs, 1 listed", "exits and")
+        self.check("four_again", 0, "guest: 4 CPUs, 4 listed", "exits and")
 
     def test_two_cpus_panic(self):
         self.check("two", 6, "guest: 2 CPUs, 2 listed", "kvmxx: the guest's kernel panicked")

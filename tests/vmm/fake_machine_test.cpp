@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <fmt/format.h>
+#include <mutex>
 #include <vmm/machine/fake_machine.hpp>
 #include <vmm/machine_behaviour.hpp>
 #include <vmm/machine_life.hpp>
@@ -51,6 +53,51 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachinePower, OnFake);
 }  // namespace test
 
 namespace {
+
+TEST(FakeMachine, SaysWhatHappensByItsLog) {
+    OnFake maker;
+    test::Buffer console;
+    std::mutex mutex;
+    std::vector<std::string> lines;
+    const auto keep = [&](const LogLine& line) {
+        const std::lock_guard lock(mutex);
+        std::string text(line.text.substr(0, line.text.find(" after")));
+        lines.push_back(fmt::format("{} {}: {}", describe(line.level), line.component, text));
+    };
+    const auto live = [&](LogLevel least) {
+        MachineConfig config;
+        config.memory_bytes = 2 << 20;
+        const test::Guest guest{
+            {}, {test::out(0x1234, "x"), test::out(0x1234, "y"), test::out(0x64, "\xfe")}};
+        auto m = test::must(maker.create(config, guest, console, {.log = {least, keep}}));
+        test::must(m.run());
+    };
+    live(LogLevel::debug);
+    EXPECT_EQ(lines, (std::vector<std::string>{"debug machine: create", "debug machine: vm",
+                                               "debug machine: ready", "info machine: running",
+                                               "info machine: no device at port 0x1234: written",
+                                               "info machine: ended"}));
+    lines.clear();
+    live(LogLevel::warn);
+    EXPECT_TRUE(lines.empty()) << lines[0];
+}
+
+TEST(FakeMachine, SaysThatAnInterruptCannotBeGiven) {
+    OnFake maker;
+    test::Buffer console;
+    std::vector<std::string> lines;
+    const auto keep = [&](const LogLine& line) { lines.emplace_back(line.text); };
+    MachineConfig config;
+    config.memory_bytes = 2 << 20;
+    // The serial port's interrupt of an empty transmitter.
+    const test::Guest guest{
+        {}, {test::out(0x3fc, "\x08"), test::out(0x3f9, "\x02"), test::out(0x64, "\xfe")}};
+    auto m = test::must(maker.create(config, guest, console, {.log = {LogLevel::warn, keep}}));
+    maker.hypervisors.back()->fail("KVM_IRQ_LINE", EIO);
+    test::must(m.run());
+    ASSERT_EQ(lines.size(), 1u);
+    EXPECT_TRUE(lines[0].starts_with("GSI 4: KVM_IRQ_LINE: Input/output error")) << lines[0];
+}
 
 TEST(FakeMachine, ShowsTheSlotsThatMemoryHas) {
     OnFake maker;

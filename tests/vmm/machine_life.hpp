@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <dirent.h>
 #include <fcntl.h>
@@ -165,10 +166,16 @@ TYPED_TEST_P(MachineLife, PausedItDoesNothingAndResumedItGoesOn) {
     this->await_output();
     for (int i = 0; i < 3; ++i) {
         must(m.pause());
-        std::this_thread::sleep_for(30ms);  // what was collected is written
-        const std::size_t paused = this->printed();
+        const ExitCounts exits = m.report().exits;
+        const auto io = std::ranges::find(exits, "IO", &ExitCounts::value_type::first);
+        ASSERT_NE(io, exits.end());
+        // What was collected, a byte for each exit, is written, however long that takes.
+        for (int tries = 0; tries < 1000 && this->printed() < io->second; ++tries) {
+            std::this_thread::sleep_for(10ms);
+        }
         std::this_thread::sleep_for(50ms);
-        EXPECT_EQ(this->printed(), paused);
+        EXPECT_EQ(this->printed(), io->second);
+        EXPECT_EQ(m.report().exits, exits);
         must(m.resume());
         this->await_output();
     }

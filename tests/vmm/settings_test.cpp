@@ -217,6 +217,11 @@ TEST(Settings, OfFlatBinariesAreTheAddressesTheyWereGiven) {
     MachineConfig config;
     ASSERT_TRUE(find_setting("flat64")->set(config, "0xffffffff"));
     EXPECT_EQ(find_setting("flat64")->get(config), std::vector<std::string>{"0xffffffff"});
+    const ConfigFile file(config_file(config));
+    MachineConfig again;
+    const auto done = read_config_file(again, file.path());
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(find_setting("flat64")->get(again), std::vector<std::string>{"0xffffffff"});
     EXPECT_NE(refusal("flat16", "0x100000"), "taken");
     EXPECT_NE(refusal("flat64", "0x100000000"), "taken");
 }
@@ -250,6 +255,9 @@ TEST(ConfigFiles, AreRefusedByLineAndKey) {
     EXPECT_TRUE(refusal("cpus = \n").starts_with("1: ")) << refusal("cpus = \n");
     EXPECT_TRUE(refusal("cpus = 1\ncpus = 2\n").starts_with("2: "));
     EXPECT_NE(refusal(std::string("\0\xff\xfe", 3)), "taken");
+    for (const char* text : {"[&", "[[=", "[[[1]]]", "[[[]", "[.", "a.=1", "={", "a={b=[{,"}) {
+        EXPECT_TRUE(refusal(text).starts_with("1: ")) << text << ": " << refusal(text);
+    }
 }
 
 TEST(ConfigFiles, ThatCannotBeReadAreNamed) {

@@ -10,6 +10,7 @@
 #include <vector>
 #include <vmm/boot/image.hpp>
 #include <vmm/error.hpp>
+#include <vmm/log.hpp>
 #include <vmm/memory/guest_memory.hpp>
 #include <vmm/x86_64/boot_state.hpp>
 
@@ -100,6 +101,7 @@ struct BootInputs {
     std::vector<Reserved> reserved{};  ///< the ACPI tables, PCI's ECAM, ...
     /// Where load() says, a line each, what is not as it should be and does not hinder it.
     std::vector<std::string>* notes = nullptr;
+    Log log{};  ///< hears them, too, and what was loaded and how it starts
 };
 
 /// Loads what `config` names into guest memory and says how the boot processor starts. Before the

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 #include <vmm/error.hpp>
+#include <vmm/log.hpp>
 
 /// Where the guest's port and memory-mapped I/O goes.
 namespace vmm {
@@ -66,14 +67,22 @@ public:
     /// How many addresses are told apart.
     static constexpr std::size_t capacity = 256;
 
-    void count_read(std::uint64_t address);
-    void count_write(std::uint64_t address);
+    /// Has the first access of each address said, as info: "no device at port 0x70: written".
+    /// Before the others; `what` is "no device at port".
+    void tell(Log log, std::string_view what);
+
+    void count_read(std::uint64_t address) { count(address, &Unhandled::reads); }
+    void count_write(std::uint64_t address) { count(address, &Unhandled::writes); }
     /// In order of address: the first `capacity` addresses that came, and all others summed up as
     /// address ~0.
     std::vector<Unhandled> list() const;
 
 private:
+    void count(std::uint64_t address, std::uint64_t Unhandled::* kind);
     Unhandled& at(std::uint64_t address);
+
+    Log log_;
+    std::string what_;
 
     mutable std::mutex mutex_;  // of what follows
     std::vector<Unhandled> counts_;
@@ -113,6 +122,9 @@ public:
     Result<void> place(Movable device, std::uint64_t base);
     /// Takes it away; it is nowhere then.
     void take_away(Movable device);
+
+    /// See UnhandledCounter::tell(). Before the vCPUs run.
+    void tell(Log log, std::string_view what) { unhandled_.tell(std::move(log), what); }
 
     /// Fills `data` with what the device at `address` says.
     void read(std::uint64_t address, std::span<std::byte> data);

@@ -42,6 +42,13 @@ Protocol choose(const boot::Elf& elf, bool has_multiboot_header) {
     return Protocol::linux64;
 }
 
+void say(const Target& target, const Image& image, Protocol protocol) {
+    if (target.inputs.log.wants(LogLevel::info)) {
+        target.inputs.log.info("boot", fmt::format("{}: {}, started by {}", image.path(),
+                                                   describe(image.kind()), describe(protocol)));
+    }
+}
+
 /// Starts an ELF file, which was in `bzimage` if there is one.
 Result<x86_64::BootState> load_elf(const Target& target, const BootConfig& config,
                                    const Image& image, const boot::Bzimage* bzimage = nullptr) {
@@ -49,6 +56,7 @@ Result<x86_64::BootState> load_elf(const Target& target, const BootConfig& confi
     const auto header = KVM_TRY(boot::find_multiboot_header(image));
     const Protocol protocol =
         config.protocol == Protocol::automatic ? choose(elf, header.has_value()) : config.protocol;
+    say(target, image, protocol);
     switch (protocol) {
         case Protocol::pvh:
             if (!elf.pvh_entry) {
@@ -112,6 +120,7 @@ Result<x86_64::BootState> load_bzimage(const Target& target, const BootConfig& c
     if (protocol == Protocol::pvh) {
         return not_this_way(image, protocol, "no ELF file in it that can be unpacked");
     }
+    say(target, image, protocol);
     auto kernel = KVM_TRY(boot::load_bzimage(
         target, image, bzimage,
         protocol == Protocol::linux64 ? x86_64::CpuMode::long_64 : x86_64::CpuMode::protected_32));
@@ -143,6 +152,7 @@ Result<x86_64::BootState> load_kernel(const Target& target, const BootConfig& co
         if (config.protocol != Protocol::automatic && config.protocol != Protocol::multiboot) {
             return not_this_way(image, config.protocol, "it has but a Multiboot header");
         }
+        say(target, image, Protocol::multiboot);
         return boot::boot_multiboot(target, config, image, *header);
     }
     return fail(fmt::format("{}: {}, not an x86 kernel (bzImage, ELF or Multiboot)", image.path(),

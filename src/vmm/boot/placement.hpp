@@ -28,6 +28,7 @@ struct Target {
     const BootInputs& inputs;
 
     void note(std::string text) const {
+        inputs.log.info("boot", text);
         if (inputs.notes) {
             inputs.notes->push_back(std::move(text));
         }

@@ -173,14 +173,26 @@ std::vector<BusUsage> Bus::usage() const {
     return all;
 }
 
-void UnhandledCounter::count_read(std::uint64_t address) {
-    const std::lock_guard lock(mutex_);
-    ++at(address).reads;
+void UnhandledCounter::tell(Log log, std::string_view what) {
+    log_ = std::move(log);
+    what_ = what;
 }
 
-void UnhandledCounter::count_write(std::uint64_t address) {
-    const std::lock_guard lock(mutex_);
-    ++at(address).writes;
+void UnhandledCounter::count(std::uint64_t address, std::uint64_t Unhandled::* kind) {
+    bool is_first = false;
+    bool is_rest = false;
+    {
+        const std::lock_guard lock(mutex_);
+        Unhandled& counts = at(address);
+        is_first = counts.reads == 0 && counts.writes == 0;
+        is_rest = &counts == &rest_;
+        ++(counts.*kind);
+    }
+    if (is_first && log_.wants(LogLevel::info)) {
+        log_.info("machine", fmt::format("{} {:#x}: {}{}", what_, address,
+                                         kind == &Unhandled::reads ? "read" : "written",
+                                         is_rest ? "; of others no more is said" : ""));
+    }
 }
 
 Unhandled& UnhandledCounter::at(std::uint64_t address) {

@@ -41,6 +41,14 @@ Result<void> write_reset_vector(const GuestMemory& memory) {
 
 }  // namespace
 
+void PinLine::set(kvm::Level level) {
+    if (const auto done = pins_.set_pin(gsi_, level); !done) {
+        log_.say(failures_, LogLevel::warn, "machine",
+                 fmt::format("GSI {}: {}", static_cast<std::uint32_t>(gsi_),
+                             Error(done.error()).message));
+    }
+}
+
 BootInputs boot_inputs(const MachineConfig& config) {
     BootInputs inputs;
     if (has_acpi(config)) {
@@ -54,6 +62,9 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
     // Not in new's arguments: its block would be lost.
     auto pump = KVM_TRY(ConsolePump::create(console, wires.ended, wires.hook));
     std::unique_ptr<Board> board(new Board(config, std::move(pump), wires));
+    board->ports_.tell(board->wires_.log, "no device at port");
+    board->mmio_.tell(board->wires_.log, "no device at");
+    board->msrs_.tell(board->wires_.log, "unknown MSR");
     KVM_TRY(board->add_legacy_devices(config));
     KVM_TRY(board->add_power(config));
     if (config.devices.fw_cfg) {

@@ -34,19 +34,18 @@ protected:
 /// A device's wire to a pin. What cannot be set is counted.
 class PinLine final : public InterruptLine {
 public:
-    PinLine(InterruptPins& pins, kvm::Gsi gsi) : pins_(pins), gsi_(gsi) {}
-    void set(kvm::Level level) override {
-        if (auto done = pins_.set_pin(gsi_, level); !done) {
-            failures_.fetch_add(1, std::memory_order_relaxed);
-        }
-    }
+    /// `log` must outlive this.
+    PinLine(InterruptPins& pins, kvm::Gsi gsi, const Log& log)
+        : pins_(pins), gsi_(gsi), log_(log) {}
+    void set(kvm::Level level) override;
     kvm::Gsi gsi() const { return gsi_; }
-    std::uint64_t failures() const { return failures_.load(std::memory_order_relaxed); }
+    std::uint64_t failures() const { return failures_.count(); }
 
 private:
     InterruptPins& pins_;
     kvm::Gsi gsi_;
-    std::atomic<std::uint64_t> failures_ = 0;
+    const Log& log_;
+    LogLimit failures_;
 };
 
 class PumpPort;
@@ -130,7 +129,7 @@ private:
     Result<void> write_acpi_tables(const MachineConfig& config) const;
 
     InterruptLine& line(std::uint32_t gsi) {
-        return lines_.emplace_back(wires_.pins, kvm::Gsi(gsi));
+        return lines_.emplace_back(wires_.pins, kvm::Gsi(gsi), wires_.log);
     }
     /// A pulse for an edge-triggered pin. Errors: create_pin_pulse()'s.
     Result<InterruptPulse*> pulse(std::uint32_t gsi);

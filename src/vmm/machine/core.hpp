@@ -34,6 +34,9 @@ struct Wakes {
     Wake ended;      ///< the machine has ended
 };
 
+/// Says, as debug, that a phase of a machine's making begins, and how long after `begin`.
+void log_phase(const Log& log, std::string_view phase, std::chrono::steady_clock::time_point begin);
+
 /// The part of a machine that knows no hypervisor: its board, its threads and its life.
 ///
 /// Of the locks, control_mutex_ comes before event_mutex_, that before mutex_; input_mutex_ is
@@ -66,7 +69,7 @@ public:
     void reset() override { end({EndReason::reset, 0, {}, {}}); }
     void power_off() override;
     void panicked() override { end({EndReason::panic, 0, {}, {}}); }
-    void crash_loaded() override { crash_loaded_.store(true, std::memory_order_relaxed); }
+    void crash_loaded() override;
     void exit(std::uint32_t value) override { end({EndReason::test_exit, 0, {}, {}, value}); }
 
 protected:
@@ -141,6 +144,7 @@ private:
     std::size_t receive(std::span<const std::byte> bytes) override;
     void look_for_life();
     void ask_for_power_off();
+    void log_end() const;
 
     Wakes wakes_;
     std::unique_ptr<Recorder> recorder_;

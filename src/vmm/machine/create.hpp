@@ -29,10 +29,13 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     TraceHook* hook) {
     KVM_TRY(check(config));
     auto recorder = config.trace.empty() ? nullptr : std::make_unique<Recorder>(config);
+    const Log log = events.log;
+    const auto begin = std::chrono::steady_clock::now();
     const auto mark = [&](const char* phase) {
         if (recorder) {
             recorder->mark(phase);
         }
+        log_phase(log, phase, begin);
     };
     mark("create");
     const std::uint32_t most = KVM_TRY(most_cpus(system));
@@ -51,6 +54,7 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
         inputs.ram = std::holds_alternative<backing::File>(config.memory_backing)
                          ? RamContent::any
                          : RamContent::zeroes;  // as the host has just made it
+        inputs.log = log;
         boot = KVM_TRY(load(memory, config.boot, inputs));
     }
     mark("vm");
@@ -67,6 +71,7 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
         KVM_TRY(recorder->open());
         impl->record(std::move(recorder));
     }
+    log_phase(log, "ready", begin);
     return impl;
 }
 

@@ -47,6 +47,28 @@ Result<Wakes> Wakes::create() {
     return Wakes{std::move(stop), std::move(shut_down), std::move(ended)};
 }
 
+void log_phase(const Log& log, std::string_view phase, Clock::time_point begin) {
+    if (log.wants(LogLevel::debug)) {
+        const std::chrono::duration<double, std::milli> time = Clock::now() - begin;
+        log.debug("machine", fmt::format("{} after {:.3f} ms", phase, time.count()));
+    }
+}
+
+void Core::log_end() const {
+    const Log& log = events_.log;
+    if (recorder_ && !recorder_->problem().empty()) {
+        log.warn("machine", recorder_->problem());
+    }
+    const std::chrono::duration<double> time = Clock::now() - started_.load();
+    if (*end_) {
+        log.info("machine",
+                 fmt::format("ended after {:.3f} s: {}", time.count(), describe((*end_)->reason)));
+    } else {
+        log.error("machine",
+                  fmt::format("ended after {:.3f} s: {}", time.count(), end_->error().message));
+    }
+}
+
 /// The machine's life from its start to its end.
 Result<End> Core::live() {
     if (recorder_) {
@@ -69,6 +91,7 @@ Result<End> Core::live() {
     if (recorder_) {
         recorder_->end(*end_ ? reason_word((*end_)->reason) : "error");
     }
+    log_end();
     const std::lock_guard lock(event_mutex_);
     set_state(MachineState::ended);
     return *end_;
@@ -87,6 +110,12 @@ void Core::power_off() {
     end({asked ? EndReason::shut_down : EndReason::power_off, 0, {}, {}});
 }
 
+void Core::crash_loaded() {
+    if (!crash_loaded_.exchange(true, std::memory_order_relaxed)) {
+        events_.log.warn("machine", "the guest's kernel panicked, and its crash kernel takes over");
+    }
+}
+
 /// Presses the power button, if the guest runs and listens.
 void Core::ask_for_power_off() {
     if (patience_end_ != Clock::time_point::max()) {
@@ -99,6 +128,7 @@ void Core::ask_for_power_off() {
         end({EndReason::stopped, 0, {}, {}});
         return;
     }
+    events_.log.info("machine", "pressing the power button");
     asked_.store(true, std::memory_order_relaxed);
     const auto press = [&]() -> decltype(TraceEvent::what) {
         button->press();

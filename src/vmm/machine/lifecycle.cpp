@@ -44,6 +44,9 @@ void Core::set_state(MachineState state) {
         state_ = state;
     }
     changed_.notify_all();
+    if (state != MachineState::ended) {  // of which live() says more
+        events_.log.info("machine", describe(state));
+    }
     event_thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     if (events_.state) {
         events_.state(state);

@@ -283,7 +283,7 @@ Result<void> read_config(Words& words, MachineConfig& config) {
         value += escape && escaped[i] == 'n' ? '\n' : escaped[i];
     }
     const Setting* const setting = find_setting(name);
-    if (!setting) {
+    if (!setting || !detail::is_recorded(name)) {
         return bad(fmt::format("config: there is no setting '{}'", name));
     }
     if (auto set = setting->set(config, value); !set) {

@@ -11,27 +11,10 @@ namespace {
 
 using fake::to_hex;
 
-/// Settings that say nothing of the devices: what is booted, what RAM is made of, and how long it
-/// may run.
-constexpr auto left_out = std::to_array<std::string_view>({
-    "kernel",
-    "initrd",
-    "cmdline",
-    "protocol",
-    "module",
-    "unpack",
-    "kernel-cache",
-    "flat16",
-    "flat64",
-    "timeout",
-    "grace",
-    "trace",
-    "cpu-affinity",
-    "prefault",
-    "memory-backing",
-    "lock-memory",
-    "merge-memory",
-});
+/// Settings that say what the devices are. A replay needs no other, and must not do what another
+/// says of this host: open disks, map files.
+constexpr auto kept = std::to_array<std::string_view>(
+    {"memory", "cpus", "acpi", "without", "fw-cfg", "test-devices"});
 
 std::string optional_hex(const char* key, const std::optional<std::string>& bytes) {
     return bytes ? fmt::format(" {}={}", key, to_hex(*bytes)) : std::string();
@@ -130,10 +113,14 @@ std::string escaped(std::string_view value) {
 
 }  // namespace
 
+bool is_recorded(std::string_view setting) {
+    return std::ranges::find(kept, setting) != kept.end();
+}
+
 std::string config_lines(const MachineConfig& config) {
     std::string lines;
     for (const Setting& setting : settings()) {
-        if (std::ranges::find(left_out, setting.name) != left_out.end()) {
+        if (!is_recorded(setting.name)) {
             continue;
         }
         for (const std::string& value : setting.get(config)) {

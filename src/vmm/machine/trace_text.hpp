@@ -10,6 +10,8 @@ namespace vmm::detail {
 /// The first line.
 inline constexpr std::string_view trace_head = "kvmxx-trace 1\n";
 
+/// Whether a recording has this setting.
+bool is_recorded(std::string_view setting);
 /// The lines that say what the machine is made of.
 std::string config_lines(const MachineConfig& config);
 /// An event's line, and one for each of its effects.

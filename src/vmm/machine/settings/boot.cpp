@@ -44,6 +44,13 @@ Result<void> set_protocol(MachineConfig& config, const std::string& text) {
     return {};
 }
 
+/// A flat binary has none.
+Values get_protocol(const MachineConfig& config) {
+    return std::holds_alternative<KernelImage>(config.boot.format)
+               ? Values{describe(config.boot.protocol)}
+               : Values{};
+}
+
 Result<void> add_module(MachineConfig& config, const std::string& text) {
     const std::size_t comma = text.find(',');
     if (text.empty() || comma == 0) {
@@ -95,7 +102,7 @@ constexpr std::array table{
         [](const MachineConfig& c) { return c.boot.cmdline ? Values{*c.boot.cmdline} : Values{}; }},
     Setting{"protocol", SettingKind::text, "NAME",
             "How the kernel starts: auto, linux64, linux32, pvh or multiboot", "flat16 flat64",
-            set_protocol, [](const MachineConfig& c) { return Values{describe(c.boot.protocol)}; }},
+            set_protocol, get_protocol},
     Setting{"module", list, "FILE[,ARGUMENTS]", "A file for a PVH or Multiboot kernel",
             "flat16 flat64", add_module, get_modules},
     Setting{"unpack", SettingKind::text, "WHO",
