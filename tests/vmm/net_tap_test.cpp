@@ -229,8 +229,8 @@ TEST_F(TapNet, SeveralQueuesSendAndReceive) {
 TEST_F(TapNet, DescriptorsThatOthersOpenedDo) {
     make("tap0", IFF_TAP, Persist::yes);
     set_link("tap0", Link::up);
-    kvm::Fd fd = open("tap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
-    start({.fds = {fd.release()}});
+    const kvm::Fd fd = open("tap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+    start({.fds = {fd.number()}});
     EXPECT_EQ(tap->name(), "tap0");
     expect_traffic();
     set_link("tap0", Link::down);
@@ -256,11 +256,13 @@ TEST_F(TapNet, WhatCannotBeIsAnErrorThatNamesIt) {
               "multi_queue");
     start({.name = "tap0"});
     EXPECT_EQ(refusal({.name = "tap0"}), "tap tap0: Device or resource busy");
-    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    EXPECT_EQ(refusal({.fds = {null}}),
-              fmt::format("tap: descriptor {} is no tap's: Inappropriate ioctl for device", null));
-    kvm::Fd plain = open("tap1", IFF_TAP);
-    const int number = plain.release();
+    EXPECT_EQ(refusal({.fds = {-1}}), "tap: descriptor -1: Bad file descriptor");
+    const kvm::Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    EXPECT_EQ(refusal({.fds = {null.number()}}),
+              fmt::format("tap: descriptor {} is no tap's: Inappropriate ioctl for device",
+                          null.number()));
+    const kvm::Fd plain = open("tap1", IFF_TAP);
+    const int number = plain.number();
     EXPECT_EQ(refusal({.fds = {number}}),
               fmt::format("tap: descriptor {} of tap1 was not opened with IFF_TAP, IFF_NO_PI and "
                           "IFF_VNET_HDR",

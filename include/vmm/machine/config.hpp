@@ -5,10 +5,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 #include <vmm/boot/boot.hpp>
 #include <vmm/device/rate_limit.hpp>
 #include <vmm/memory/region.hpp>
+#include <vmm/net/mac.hpp>
+#include <vmm/net/tap.hpp>
+#include <vmm/net/user.hpp>
 #include <vmm/virtio/balloon.hpp>
 #include <vmm/virtio/vsock.hpp>
 
@@ -61,6 +65,16 @@ struct ConsolePortConfig {
     friend bool operator==(const ConsolePortConfig&, const ConsolePortConfig&) = default;
 };
 
+/// A network card, and the network that it is in.
+struct NetConfig {
+    std::variant<net::UserOptions, net::TapOptions> network{};
+    std::optional<net::Mac> mac{};  ///< none: net::Mac::derive() of the network's name and number
+    std::uint16_t mtu = 0;          ///< that the guest is told; 0: none, and 1500 of a user network
+    RateLimits send{}, receive{};   ///< of what the guest sends and receives
+
+    friend bool operator==(const NetConfig&, const NetConfig&) = default;
+};
+
 /// What a machine is made of: plain data.
 struct MachineConfig {
     BootConfig boot;                                        ///< what it starts with
@@ -76,6 +90,7 @@ struct MachineConfig {
     AcpiHardware acpi = AcpiHardware::reduced;
     PlatformDevices devices;
     std::vector<FwCfgFile> fw_cfg;
+    std::vector<NetConfig> nets;
     std::vector<ConsolePortConfig> consoles;  ///< the ports of a virtio console
     std::optional<Rate> rng;                  ///< an entropy device of so many bytes
     std::optional<virtio::BalloonOptions> balloon;

@@ -12,7 +12,7 @@ namespace vmm::net {
 /// name or, where that needs privileges which the program does not have, by descriptors.
 struct TapOptions {
     std::string name{};        ///< or empty, and
-    std::vector<int> fds{};    ///< one for each queue; owned from create() on
+    std::vector<int> fds{};    ///< one for each queue, borrowed: they are duplicated
     std::uint16_t queues = 1;  ///< of a named one; more than 1 needs one made with `multi_queue`
 
     friend bool operator==(const TapOptions&, const TapOptions&) = default;

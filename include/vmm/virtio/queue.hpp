@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <kvm/types.hpp>
+#include <span>
 #include <variant>
 #include <vmm/memory/guest_memory.hpp>
 #include <vmm/virtio/chain.hpp>
@@ -45,6 +46,13 @@ struct QueueState {
     friend bool operator==(const QueueState&, const QueueState&) = default;
 };
 
+/// A chain on its way back: see Queue::push().
+struct Used {
+    std::uint16_t id = 0;
+    std::uint16_t slots = 0;
+    std::uint32_t written = 0;
+};
+
 /// The device's side of a virtqueue, split or packed: virtio 1.2, 2.7 and 2.8. The driver is
 /// hostile and may change the rings at any time: each word of them is read once, and checked. An
 /// Error means that the driver broke the rules, and the queue is of no use any more:
@@ -78,7 +86,12 @@ public:
     /// Gives a chain back, with `written` bytes of its writable buffers used. With in_order in the
     /// order of pop().
     void push(const Chain& chain, std::uint32_t written) {
-        return packed() ? push_packed(chain, written) : push_split(chain, written);
+        const Used used{chain.id, chain.slots, written};
+        push(std::span(&used, 1));
+    }
+    /// Gives several back, which the driver sees all at once: of a frame in more than one chain.
+    void push(std::span<const Used> chains) {
+        return packed() ? push_packed(chains) : push_split(chains);
     }
     /// Gives the last chain that was popped back to the driver unseen: it will be popped again.
     void undo_pop(const Chain& chain);
@@ -111,11 +124,11 @@ private:
     Result<void> collect_split(Chain& chain) const;
     Result<void> collect_split_table(Chain& chain, kvm::Gpa address, std::uint32_t length,
                                      std::uint32_t before) const;
-    void push_split(const Chain& chain, std::uint32_t written);
+    void push_split(std::span<const Used> chains);
     Result<bool> pop_packed(Chain& chain);
     Result<void> collect_packed(Chain& chain, std::uint64_t first) const;
     Result<void> collect_packed_table(Chain& chain, kvm::Gpa address, std::uint32_t length) const;
-    void push_packed(const Chain& chain, std::uint32_t written);
+    void push_packed(std::span<const Used> chains);
     bool crosses_event(std::uint32_t event, std::uint64_t pushed) const;
     bool available() const;
 

@@ -73,6 +73,7 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
     if (config.test_devices) {
         KVM_TRY(board->add_test_devices());
     }
+    KVM_TRY(board->add_nets(config));
     KVM_TRY(board->add_guest_devices(config));
     if (config.pci) {
         (void)board->pci();

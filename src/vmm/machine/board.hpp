@@ -121,6 +121,8 @@ private:
     pci::Root& pci();
     /// The reset control register, and around it PCI's ports. After all devices.
     Result<void> add_reset_control();
+    // src/vmm/machine/nets.cpp
+    Result<void> add_nets(const MachineConfig& config);
     // src/vmm/machine/guest_devices.cpp
     Result<void> add_guest_devices(const MachineConfig& config);
     Result<void> add_console(const MachineConfig& config);

@@ -138,25 +138,27 @@ void Tap::close() {
 Result<void> Tap::adopt(std::span<const int> fds) {
     queues_.resize(fds.size());
     for (std::size_t i = 0; i < fds.size(); ++i) {
-        queues_[i].fd = kvm::Fd(fds[i]);
+        queues_[i].fd = kvm::Fd(::fcntl(fds[i], F_DUPFD_CLOEXEC, 3));
+        if (!queues_[i].fd.valid()) {
+            return fail_errno(fmt::format("tap: descriptor {}", fds[i]), errno);
+        }
     }
-    for (const Queue& queue : queues_) {
-        const int fd = queue.fd.number();
+    for (std::size_t i = 0; i < fds.size(); ++i) {
+        const int fd = queues_[i].fd.number();
         ifreq ifr{};
         if (::ioctl(fd, TUNGETIFF, &ifr) != 0) {
-            return fail_errno(fmt::format("tap: descriptor {} is no tap's", fd), errno);
+            return fail_errno(fmt::format("tap: descriptor {} is no tap's", fds[i]), errno);
         }
         name_ = std::string(ifr.ifr_name, strnlen(ifr.ifr_name, IFNAMSIZ));
         if ((ifr.ifr_flags & tap_flags) != tap_flags) {
             return fail(fmt::format("tap: descriptor {} of {} was not opened with IFF_TAP, "
                                     "IFF_NO_PI and IFF_VNET_HDR",
-                                    fd, name_),
+                                    fds[i], name_),
                         EINVAL);
         }
         const int flags = ::fcntl(fd, F_GETFL);
-        if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
-            ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
-            return fail_errno(fmt::format("tap: descriptor {}", fd), errno);
+        if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+            return fail_errno(fmt::format("tap: descriptor {}", fds[i]), errno);
         }
     }
     return set_up();

@@ -94,20 +94,32 @@ Result<void> Queue::collect_packed_table(Chain& chain, kvm::Gpa address,
     return {};
 }
 
-void Queue::push_packed(const Chain& chain, std::uint32_t written) {
-    const std::uint64_t offset = ring::descriptor_size * state_.next_used + 8;
-    const unsigned flags = (state_.used_wrap ? ring::is_available | ring::is_used : 0) |
-                           (written > 0 ? ring::write_only : 0);
-    const std::uint64_t rest = std::uint64_t(flags) << 48 | std::uint64_t(chain.id) << 32 | written;
-    ring::store<std::uint64_t>(descriptors_ + offset, rest, __ATOMIC_RELEASE);
-    std::uint32_t next = state_.next_used + chain.slots;
-    if (next >= config_.size) {
-        next -= config_.size;
-        state_.used_wrap = !state_.used_wrap;
+void Queue::push_packed(std::span<const Used> chains) {
+    std::uint64_t first_offset = 0, first_rest = 0;
+    for (const Used& chain : chains) {
+        const std::uint64_t offset = ring::descriptor_size * state_.next_used + 8;
+        const unsigned flags = (state_.used_wrap ? ring::is_available | ring::is_used : 0) |
+                               (chain.written > 0 ? ring::write_only : 0);
+        const std::uint64_t rest =
+            std::uint64_t(flags) << 48 | std::uint64_t(chain.id) << 32 | chain.written;
+        if (&chain == chains.data()) {
+            first_offset = offset;  // last, for the driver looks at it first
+            first_rest = rest;
+        } else {
+            ring::store<std::uint64_t>(descriptors_ + offset, rest);
+        }
+        memory_->mark_dirty(config_.descriptors + offset, 8);
+        std::uint32_t next = state_.next_used + chain.slots;
+        if (next >= config_.size) {
+            next -= config_.size;
+            state_.used_wrap = !state_.used_wrap;
+        }
+        state_.next_used = static_cast<std::uint16_t>(next);
+        state_.unsignalled += chain.slots;
     }
-    state_.next_used = static_cast<std::uint16_t>(next);
-    state_.unsignalled += chain.slots;
-    memory_->mark_dirty(config_.descriptors + offset, 8);
+    if (!chains.empty()) {
+        ring::store<std::uint64_t>(descriptors_ + first_offset, first_rest, __ATOMIC_RELEASE);
+    }
 }
 
 }  // namespace vmm::virtio

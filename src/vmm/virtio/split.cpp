@@ -105,14 +105,16 @@ Result<void> Queue::collect_split_table(Chain& chain, kvm::Gpa address, std::uin
     return ring::too_long(most);
 }
 
-void Queue::push_split(const Chain& chain, std::uint32_t written) {
-    const std::uint64_t offset = ring_at + 8 * (state_.next_used & (config_.size - 1u));
-    ring::store<std::uint32_t>(device_ + offset, chain.id);
-    ring::store<std::uint32_t>(device_ + offset + 4, written);
-    ++state_.next_used;
+void Queue::push_split(std::span<const Used> chains) {
+    for (const Used& chain : chains) {
+        const std::uint64_t offset = ring_at + 8 * (state_.next_used & (config_.size - 1u));
+        ring::store<std::uint32_t>(device_ + offset, chain.id);
+        ring::store<std::uint32_t>(device_ + offset + 4, chain.written);
+        ++state_.next_used;
+        memory_->mark_dirty(config_.device + offset, 8);
+    }
     ring::store<std::uint16_t>(device_ + index_at, state_.next_used, __ATOMIC_RELEASE);
-    ++state_.unsignalled;
-    memory_->mark_dirty(config_.device + offset, 8);
+    state_.unsignalled += chains.size();
     memory_->mark_dirty(config_.device, ring_at);
 }
 

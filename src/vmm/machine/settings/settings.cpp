@@ -14,6 +14,7 @@ std::span<const Setting> settings() {
                  detail::boot_settings(),
                  detail::cpus_memory_settings(),
                  detail::device_settings(),
+                 detail::net_settings(),
                  detail::guest_device_settings(),
                  detail::run_settings(),
              }) {
@@ -39,6 +40,7 @@ Result<void> check(const MachineConfig& config) {
     if (config.cpus == 0) {
         return fail("cpus: a machine needs one", EINVAL);
     }
+    KVM_TRY(detail::check_nets(config));
     return {};
 }
 

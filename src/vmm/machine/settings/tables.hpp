@@ -10,10 +10,14 @@ namespace vmm::detail {
 std::span<const Setting> boot_settings();
 std::span<const Setting> cpus_memory_settings();
 std::span<const Setting> device_settings();
+std::span<const Setting> net_settings();
 std::span<const Setting> guest_device_settings();
 std::span<const Setting> run_settings();
 
 /// The part of check() for guest_device_settings().
 Result<void> check_guest_devices(const MachineConfig& config);
+
+/// What can be said against the networks without opening them. Errors begin with "net: ".
+Result<void> check_nets(const MachineConfig& config);
 
 }  // namespace vmm::detail
