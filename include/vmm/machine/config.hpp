@@ -7,6 +7,8 @@
 #include <string>
 #include <variant>
 #include <vector>
+#include <vmm/block/engine.hpp>
+#include <vmm/block/image.hpp>
 #include <vmm/boot/boot.hpp>
 #include <vmm/device/rate_limit.hpp>
 #include <vmm/memory/region.hpp>
@@ -75,6 +77,17 @@ struct NetConfig {
     friend bool operator==(const NetConfig&, const NetConfig&) = default;
 };
 
+/// A disk of the guest's, by virtio.
+struct DiskConfig {
+    block::ImageConfig image{};
+    std::string serial{};      ///< at most 20 bytes
+    std::uint16_t queues = 1;  ///< 1 to 64
+    block::EngineKind engine = block::EngineKind::automatic;
+    RateLimits limits{};
+
+    friend bool operator==(const DiskConfig&, const DiskConfig&) = default;
+};
+
 /// What a machine is made of: plain data.
 struct MachineConfig {
     BootConfig boot;                                        ///< what it starts with
@@ -97,6 +110,7 @@ struct MachineConfig {
     std::optional<virtio::VsockOptions> vsock;
     VirtioTransport virtio_transport = VirtioTransport::mmio;
     bool pci = false;           ///< a PCI bus even if nothing is on it
+    std::vector<DiskConfig> disks;
     bool test_devices = false;  ///< of kvm-unit-tests: they give a guest powers over its end
     /// For each vCPU the host's CPUs that its thread may use; none, or no entry, for all.
     std::vector<std::vector<std::uint32_t>> cpu_affinity;

@@ -75,6 +75,7 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
     }
     KVM_TRY(board->add_nets(config));
     KVM_TRY(board->add_guest_devices(config));
+    KVM_TRY(board->add_disks(config));
     if (config.pci) {
         (void)board->pci();
     }

@@ -128,6 +128,8 @@ private:
     Result<void> add_console(const MachineConfig& config);
     Result<std::unique_ptr<virtio::PortPeer>> open_port(const ConsolePortConfig& port);
     void add_guest_devices_to(MachineReport& report) const;
+    // src/vmm/machine/disks.cpp
+    Result<void> add_disks(const MachineConfig& config);
     Result<void> write_acpi_tables(const MachineConfig& config) const;
 
     InterruptLine& line(std::uint32_t gsi) {

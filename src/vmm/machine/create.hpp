@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <fmt/format.h>
 #include <kvm/try.hpp>
+#include <vmm/machine/disks.hpp>
 #include <vmm/machine/impl.hpp>
 #include <vmm/machine/ram.hpp>
 #include <vmm/machine/settings.hpp>
@@ -28,6 +29,7 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     const MachineConfig& config, Console& console, System system, MachineEvents events,
     TraceHook* hook) {
     KVM_TRY(check(config));
+    (void)KVM_TRY(open_images(config));  // what is wrong with a disk is said before all else
     auto recorder = config.trace.empty() ? nullptr : std::make_unique<Recorder>(config);
     const Log log = events.log;
     const auto begin = std::chrono::steady_clock::now();

@@ -16,6 +16,7 @@ std::span<const Setting> settings() {
                  detail::device_settings(),
                  detail::net_settings(),
                  detail::guest_device_settings(),
+                 detail::disk_settings(),
                  detail::run_settings(),
              }) {
             joined.insert(joined.end(), part.begin(), part.end());

@@ -12,6 +12,7 @@ std::span<const Setting> cpus_memory_settings();
 std::span<const Setting> device_settings();
 std::span<const Setting> net_settings();
 std::span<const Setting> guest_device_settings();
+std::span<const Setting> disk_settings();
 std::span<const Setting> run_settings();
 
 /// The part of check() for guest_device_settings().

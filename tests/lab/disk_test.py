@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+"""disk_test.py KVMXX: Debian's cloud kernel with its root on ext4 on a virtio disk, on the real kvm-amd, in the lab. What
+it has synced is there when the program is killed at once, and when the guest switches itself off: the journal is replayed,
+the file system is clean, and the files have the sums that the guest said. 77 where the lab cannot run or there is no
+kernel."""
+
+import functools
+import glob
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+sys.dont_write_bytecode = True
+from labkit.image import cpio  # noqa: E402
+
+SKIPPED = 77
+MODULES = ("virtio/virtio", "virtio/virtio_ring", "virtio/virtio_mmio", "block/virtio_blk")
+
+# Finds the disk, and goes on from there.
+INITRD = r"""#!/bin/busybox sh
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t devtmpfs dev /dev
+exec </dev/console >/dev/console 2>&1
+for module in virtio virtio_ring virtio_mmio virtio_blk; do insmod /modules/$module.ko; done
+while ! [ -b /dev/vda ]; do sleep 0.1; done
+mount -t ext4 /dev/vda /disk
+umount /dev
+exec switch_root /disk /sbin/init
+"""
+
+# The disk's own: writes, syncs, says the sums of what is synced, and does what the command line's last word is.
+INIT = r"""#!/bin/busybox sh
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+exec </dev/console >/dev/console 2>&1
+echo "guest: root is $(mount | grep ' on / ' | head -1), serial $(cat /sys/block/vda/serial)"
+for i in 1 2 3 4 5 6 7 8; do
+    dd if=/dev/urandom of=/data/$i bs=61440 count=$i 2>/dev/null
+done
+sync
+sha256sum /data/* | while read -r sum name; do echo "guest: synced $sum $name"; done
+echo "guest: ready"
+case $(cat /proc/cmdline) in
+*poweroff) poweroff -f ;;
+esac
+while :; do
+    dd if=/dev/urandom of=/more bs=65536 count=16 2>/dev/null
+    sync
+    rm /more
+done
+"""
+
+# In the lab: the machine's output, then what the host finds on the disk.
+INSIDE = r"""
+kvmxx=$1 kernel=$2 initrd=$3 image=$4
+machine() { # NAME WORD OPTION...: WORD is what the guest is to do
+    echo "=== $1"
+    cp --sparse=always "$image" /dev/shm/disk.img
+    "$kvmxx" run --kernel "$kernel" --initrd "$initrd" --memory 256M --timeout 150 "${@:3}" \
+        --cmdline "console=ttyS0 quiet loglevel=0 panic=-1 $2" </dev/null >/dev/shm/output 2>&1 &
+    if [ "$2" = kill ]; then
+        for try in $(seq 1000); do
+            sleep 0.2
+            grep -q 'guest: ready' /dev/shm/output && break
+            kill -0 $! || break
+        done
+        sleep 1
+        kill -KILL $!
+    fi
+    wait $!
+    echo "status $?"
+    cat /dev/shm/output
+    e2fsck -p /dev/shm/disk.img
+    e2fsck -fn /dev/shm/disk.img >/dev/shm/fsck 2>&1 && echo "host: clean" || cat /dev/shm/fsck
+    for i in 1 2 3 4 5 6 7 8; do
+        sum=$(debugfs -R "cat /data/$i" /dev/shm/disk.img 2>/dev/null | sha256sum)
+        echo "host: found ${sum%% *} /data/$i"
+    done
+    echo "=== end"
+}
+disk=path=/dev/shm/disk.img,serial=LAB-1
+machine poweroff poweroff --disk "$disk"
+machine killed kill --disk "$disk,queues=2" --cpus 2
+machine threads kill --disk "$disk,engine=threads" --cpus 4
+"""
+
+
+def initrd(base):
+    program, directory = stat.S_IFREG | 0o755, stat.S_IFDIR | 0o755
+    files = {name: (directory, b"") for name in ("bin", "dev", "modules", "disk")}
+    files["init"] = (program, INITRD.encode())
+    with open(os.path.join(base, "bin/busybox"), "rb") as busybox:
+        files["bin/busybox"] = (program, busybox.read())
+    for module in MODULES:
+        path, = glob.glob(os.path.join(base, f"lib/modules/*/kernel/drivers/{module}.ko"))
+        with open(path, "rb") as file:
+            files[f"modules/{os.path.basename(path)}"] = (program, file.read())
+    return cpio(files)
+
+
+def make_image(base, made):
+    """An ext4 image with busybox and the program that INIT is."""
+    root, image = os.path.join(made, "root"), os.path.join(made, "disk.img")
+    for name in ("bin", "dev", "proc", "sys", "sbin", "data"):
+        os.makedirs(os.path.join(root, name))
+    shutil.copy(os.path.join(base, "bin/busybox"), os.path.join(root, "bin"))
+    for name in ("sh", "mount", "cat", "grep", "head", "dd", "sync", "sha256sum", "poweroff", "rm"):
+        os.symlink("busybox", os.path.join(root, "bin", name))
+    with open(os.path.join(root, "sbin/init"), "w") as file:
+        file.write(INIT)
+    os.chmod(os.path.join(root, "sbin/init"), 0o755)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, image, "32M"], check=True)
+    return image
+
+
+@functools.cache
+def outcome():
+    """{machine: output} of one run of the lab."""
+    fetched = subprocess.run([os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"], stdout=subprocess.PIPE,
+                             text=True, check=True)
+    kernel = fetched.stdout.strip()
+    base = os.path.join(os.path.dirname(kernel), "..")
+    with tempfile.TemporaryDirectory() as made:
+        with open(os.path.join(made, "initrd"), "wb") as file:
+            file.write(initrd(base))
+        image = make_image(base, made)
+        lab = subprocess.run([os.path.join(ROOT, "tools/lab"), "--timeout", "500", "--", "bash", "-c", INSIDE, "inside",
+                              KVMXX, kernel, file.name, image], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             text=True, errors="replace")
+    print(lab.stdout)
+    return dict(re.findall(r"^=== (\w+)\n(.*?)^=== end", lab.stdout, re.S | re.M))
+
+
+class Disks(unittest.TestCase):
+    def check(self, machine, status):
+        self.assertIn(machine, outcome())
+        output = outcome()[machine]
+        self.assertIn(f"status {status}\n", output)
+        self.assertRegex(output, "guest: root is /dev/(root|vda) on / type ext4 .*serial LAB-1")
+        self.assertIn("host: clean", output)
+        synced = re.findall(r"guest: synced (\w{64}) (/data/\d)", output)
+        self.assertEqual(len(synced), 8)
+        self.assertEqual(synced, re.findall(r"host: found (\w{64}) (/data/\d)", output))
+
+    def test_a_guest_that_switches_itself_off_loses_nothing(self):
+        self.check("poweroff", 0)
+
+    def test_a_program_that_is_killed_loses_nothing_that_was_synced(self):
+        self.check("killed", 137)
+
+    def test_nor_by_threads_with_4_cpus(self):
+        self.check("threads", 137)
+
+
+if __name__ == "__main__":
+    KVMXX = os.path.realpath(sys.argv.pop(1))
+    missing = [what for what in ("qemu-system-x86_64", "mke2fs", "e2fsck", "debugfs") if not shutil.which(what)]
+    if missing or subprocess.run([os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"],
+                                 stdout=subprocess.DEVNULL).returncode:
+        print(f"needs QEMU, e2fsprogs and Debian's kernel (tools/fetch-kernel): {' '.join(missing)}")
+        sys.exit(SKIPPED)
+    unittest.main(verbosity=2)
