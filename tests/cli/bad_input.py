@@ -39,6 +39,17 @@ class OptionValues(program.ProgramTest):
             with self.subTest(text):
                 self.assert_refused(2, ["--memory"], "run", "x", f"--memory={text}")
 
+    @needs_kvm
+    def test_disks_that_are_none_are_refused_by_name(self):
+        kernel, odd, good = self.file("kernel", b"\xf4"), self.file("odd", bytes(1000)), self.file("good", bytes(4096))
+        for options, words in (([f"path={odd}.missing"], "No such file"), (["path=/tmp"], "Is a directory"),
+                               (["path=/dev/null"], "neither a file nor a block device"),
+                               ([f"path={odd}"], "no multiple of 512"),
+                               ([f"path={good}", f"path={good}"], "is in use")):
+            with self.subTest(words):
+                self.assert_refused(1, ["disk: ", words], "run", "--flat16", "0x1000", kernel,
+                                    *(f"--disk={option}" for option in options))
+
     def test_memory_that_cannot_be_had_is_refused_by_option(self):
         short = self.file("short", b"x")
         for options, words in ((["--memory-backing", "file=/nonexistent"], ["--memory-backing", "/nonexistent", "No such file"]),

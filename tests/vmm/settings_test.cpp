@@ -168,6 +168,37 @@ TEST(ConfigFiles, MayHaveATableOfMemory) {
     EXPECT_FALSE(config.lock_memory || config.merge_memory);
 }
 
+TEST(Settings, DisksAreMadeOfParts) {
+    const auto* const disk = find_setting("disk");
+    ASSERT_TRUE(disk);
+    MachineConfig config;
+    const std::string all =
+        "path=/x,,y,readonly,direct,serial=S1,queues=4,engine=threads,bps=1M,bps-burst=2M,iops=100,"
+        "iops-burst=7";
+    ASSERT_TRUE(disk->set(config, "path=a"));
+    ASSERT_TRUE(disk->set(config, all));
+    ASSERT_EQ(config.disks.size(), 2u);
+    EXPECT_EQ(config.disks[0], (DiskConfig{.image = {.path = "a"}}));
+    const DiskConfig want{
+        .image = {"/x,y", Access::read_only, block::Caching::direct},
+        .serial = "S1",
+        .queues = 4,
+        .engine = block::EngineKind::threads,
+        .limits = {.bytes = {1 << 20, 2 << 20}, .operations = {100, 7}},
+    };
+    EXPECT_EQ(config.disks[1], want);
+    EXPECT_EQ(disk->get(config), (std::vector<std::string>{"path=a", all}));
+    EXPECT_EQ(refusal("disk", "readonly"), "path: is missing");
+    EXPECT_EQ(refusal("disk", "path=a,queues=0"), "queues: a disk needs one");
+    EXPECT_EQ(refusal("disk", "path=a,queues=65"),
+              "queues: '65' is not a number of queues, 1 to 64");
+    EXPECT_EQ(refusal("disk", "path=a,engine=aio"),
+              "engine: 'aio' is not auto, io_uring or threads");
+    EXPECT_EQ(refusal("disk", "path=a,bps=x"), "bps: 'x' is not a size, such as 512M or 2G");
+    EXPECT_EQ(refusal("disk", "path=a,serial=123456789012345678901"),
+              "serial: '123456789012345678901' has more than 20 bytes");
+}
+
 TEST(Settings, OfDevicesAreNames) {
     EXPECT_EQ(refusal("acpi", "no"), "'no' is not reduced, fixed or none");
     EXPECT_EQ(refusal("without", "serial"),
