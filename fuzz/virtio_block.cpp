@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//
+// A driver that does what it likes to virtio-blk. The first byte says how the queue is: bit 0
+// packed, bit 1 a read-only disk, bit 2 without a cache. Then records: what kind, with 3 bits of
+// arguments above, and what each takes.
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <vmm/virtio/block.hpp>
+#include <vmm/virtio/transport.hpp>
+#include <vmm/virtio_driver.hpp>
+
+namespace {
+
+using namespace vmm;
+
+[[noreturn]] void fail_now(const char* what) {
+    std::fputs(what, stderr);
+    std::abort();
+}
+
+template <class T>
+T check(Result<T> result) {
+    if (!result) {
+        fail_now(result.error().message.c_str());
+    }
+    if constexpr (!std::is_void_v<T>) {
+        return std::move(*result);
+    }
+}
+
+/// What is left of the input, as numbers; zeros behind its end.
+class Records {
+public:
+    explicit Records(std::span<const std::byte> input) : left_(input) {}
+    bool more() const { return !left_.empty(); }
+    template <class T>
+    T next() {
+        T value{};
+        const std::size_t n = std::min(sizeof value, left_.size());
+        std::memcpy(&value, left_.data(), n);
+        left_ = left_.subspan(n);
+        return value;
+    }
+
+private:
+    std::span<const std::byte> left_;
+};
+
+struct Nobody final : virtio::Interrupts {
+    void used(std::uint16_t) override {}
+    void config() override {}
+};
+
+constexpr std::uint64_t ram = 1 << 20;
+constexpr std::uint64_t disk_size = 64 << 10;
+
+/// Does at once what it is asked for: each run is the same.
+class DirectEngine final : public block::Engine {
+public:
+    std::string_view name() const override { return "direct"; }
+    void submit(block::Task& task) override {
+        using enum block::Task::Call;
+        const auto offset = static_cast<off_t>(task.offset);
+        const auto count = static_cast<int>(task.parts.size());
+        if (task.offset > disk_size) {
+            fail_now("a call beyond the disk\n");
+        }
+        task.result = task.call == read    ? ::preadv(task.file, task.parts.data(), count, offset)
+                      : task.call == write ? ::pwritev(task.file, task.parts.data(), count, offset)
+                      : task.call == allocate ? ::fallocate(task.file, task.mode, offset,
+                                                            static_cast<off_t>(task.length))
+                                              : 0;
+        if (task.result < 0) {
+            fail_now("a call that the host refuses\n");
+        }
+        finished_.push_back(&task);
+    }
+    void start() override {}
+    void collect(std::vector<block::Task*>& finished) override {
+        finished.insert(finished.end(), finished_.begin(), finished_.end());
+        finished_.clear();
+    }
+    void wait() override {}
+    kvm::FdRef event() const override { return event_; }
+
+private:
+    kvm::EventFd event_ = *kvm::EventFd::create(0, kvm::EventFdFlag::nonblock);
+    std::vector<block::Task*> finished_;
+};
+
+const std::string& image_path() {
+    static const int fd = ::memfd_create("disk", 0);
+    static const std::string path = "/proc/self/fd/" + std::to_string(fd);
+    return path;
+}
+
+virtio::Buffer buffer(Records& input) {
+    const auto address = input.next<std::uint32_t>();
+    const auto length = input.next<std::uint16_t>();
+    switch (address >> 28) {  // most are in RAM, some anywhere
+        case 0:
+            return {kvm::Gpa(std::uint64_t{address} << 36), length};
+        case 1:
+            return {kvm::Gpa(ram - address % 4096), length};
+        case 2:
+            return {kvm::Gpa(address % ram), ~std::uint32_t{0} - length};
+        default:
+            return {kvm::Gpa(0x10000 + address % 0x8000), length};
+    }
+}
+
+/// Offers a header that may be right, and buffers.
+void offer(test::QueueDriver& queue, const GuestMemory& memory, Records& input, unsigned kind) {
+    static constexpr std::array<std::uint32_t, 8> types{0, 1, 4, 8, 11, 13, 99, 0};
+    const auto sector = input.next<std::uint8_t>();
+    const kvm::Gpa at(0x8000 + 32 * (input.next<std::uint8_t>() % 64));
+    check(memory.write(at, types[kind]));
+    check(memory.write(at + 8, sector == 0xff ? ~std::uint64_t{0} : std::uint64_t{sector}));
+    std::vector<virtio::Buffer> readable{{at, 16}};
+    std::vector<virtio::Buffer> writable;
+    const auto shape = input.next<std::uint8_t>();
+    for (int n = shape & 3; n > 0; --n) {
+        readable.push_back(buffer(input));
+    }
+    for (int n = shape >> 2 & 3; n > 0; --n) {
+        writable.push_back(buffer(input));
+    }
+    if (shape & 16) {
+        readable[0] = buffer(input);
+    }
+    if (shape & 32) {
+        writable.push_back({kvm::Gpa(0x7000), 1});
+    }
+    (void)queue.offer(
+        readable, writable,
+        shape & 64 ? test::QueueDriver::Layout::indirect : test::QueueDriver::Layout::direct);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    static const GuestMemory memory =
+        check(GuestMemory::create(std::array{Region{kvm::Gpa(0), ram}}));
+    Records input(std::as_bytes(std::span(data, size)));
+    const auto setup = input.next<std::uint8_t>();
+    if (::truncate(image_path().c_str(), disk_size) != 0) {
+        fail_now("no image\n");
+    }
+    const auto reactor = check(Reactor::create());
+    auto image = check(
+        block::Image::open({image_path(), setup & 2 ? Access::read_only : Access::read_write}));
+    auto disk = check(
+        block::FileDisk::create(std::move(image), std::make_unique<DirectEngine>(), *reactor, {}));
+    const auto device = check(virtio::Block::create(std::move(disk), {.queue_size = 64}, *reactor));
+    Nobody nobody;
+    const auto transport =
+        check(virtio::Transport::create({*device, memory, *reactor, nobody, {}}));
+
+    namespace feature = virtio::feature;
+    std::uint64_t features = device->features() | feature::version_1;
+    features &= setup & 1 ? ~std::uint64_t{0} : ~feature::ring_packed;
+    features &= setup & 4 ? ~(std::uint64_t{1} << 9) : ~std::uint64_t{0};
+    const auto start = [&] {
+        transport->set_status(0);
+        transport->set_status(3);
+        for (std::uint32_t word = 0; word < 2; ++word) {
+            transport->select_driver_features(word);
+            transport->set_driver_features(static_cast<std::uint32_t>(features >> (32 * word)));
+        }
+        transport->set_status(virtio::status::features_ok);
+        test::QueueDriver queue(memory, kvm::Gpa(0x40000), 64, features);
+        check(memory.fill(kvm::Gpa(0x40000), test::QueueDriver::footprint(64), std::byte{0}));
+        transport->select_queue(0);
+        transport->change_queue([&](virtio::QueueConfig& c) { c = queue.config(); });
+        transport->enable_queue(virtio::Transport::Enable::yes);
+        transport->set_status(virtio::status::driver_ok);
+        return queue;
+    };
+    std::optional<test::QueueDriver> queue(start());
+    for (int n = 0; input.more() && n < 256; ++n) {
+        const unsigned kind = input.next<std::uint8_t>();
+        const unsigned argument = kind >> 3 & 7;
+        switch (kind & 7) {
+            case 0:  // data, for lists of ranges
+                check(memory.write(kvm::Gpa(0x10000 + input.next<std::uint16_t>() % 0x8000),
+                                   input.next<std::uint64_t>()));
+                break;
+            case 1: {
+                const auto value = input.next<std::uint64_t>();
+                transport->write_config(argument * 8, std::as_bytes(std::span(&value, 1)));
+                break;
+            }
+            case 2:
+                queue.reset();
+                queue.emplace(start());
+                break;
+            case 3:  // the rings themselves
+                check(memory.write(kvm::Gpa(0x40000 + input.next<std::uint16_t>() % 4096),
+                                   input.next<std::uint16_t>()));
+                break;
+            default:
+                offer(*queue, memory, input, argument);
+                transport->notify(0);
+                while (reactor->turn(std::chrono::milliseconds(0)) > 0) {
+                }
+        }
+    }
+    return 0;
+}
