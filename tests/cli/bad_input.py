@@ -47,7 +47,7 @@ class OptionValues(program.ProgramTest):
                                ([f"path={odd}"], "no multiple of 512"),
                                ([f"path={good}", f"path={good}"], "is in use")):
             with self.subTest(words):
-                self.assert_refused(1, ["disk: ", words], "run", "--flat16", "0x1000", kernel,
+                self.assert_refused(2, ["--disk: ", words], "run", "--flat16", "0x1000", kernel,
                                     *(f"--disk={option}" for option in options))
 
     def test_memory_that_cannot_be_had_is_refused_by_option(self):

@@ -109,7 +109,7 @@ struct MachineConfig {
     std::optional<virtio::BalloonOptions> balloon;
     std::optional<virtio::VsockOptions> vsock;
     VirtioTransport virtio_transport = VirtioTransport::mmio;
-    bool pci = false;           ///< a PCI bus even if nothing is on it
+    bool pci = false;  ///< a PCI bus even if nothing is on it
     std::vector<DiskConfig> disks;
     bool test_devices = false;  ///< of kvm-unit-tests: they give a guest powers over its end
     /// For each vCPU the host's CPUs that its thread may use; none, or no entry, for all.
