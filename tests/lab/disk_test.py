@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 from labkit.image import cpio  # noqa: E402
 
 SKIPPED = 77
-MODULES = ("virtio/virtio", "virtio/virtio_ring", "virtio/virtio_mmio", "block/virtio_blk")
+MODULES = ("virtio/virtio_ring", "virtio/virtio", "virtio/virtio_mmio", "block/virtio_blk")
 
 # Finds the disk, and goes on from there.
 INITRD = r"""#!/bin/busybox sh
@@ -30,7 +30,7 @@ export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
 exec </dev/console >/dev/console 2>&1
-for module in virtio virtio_ring virtio_mmio virtio_blk; do insmod /modules/$module.ko; done
+for module in virtio_ring virtio virtio_mmio virtio_blk; do insmod /modules/$module.ko; done
 while ! [ -b /dev/vda ]; do sleep 0.1; done
 mount -t ext4 /dev/vda /disk
 umount /dev
@@ -67,7 +67,7 @@ kvmxx=$1 kernel=$2 initrd=$3 image=$4
 machine() { # NAME WORD OPTION...: WORD is what the guest is to do
     echo "=== $1"
     cp --sparse=always "$image" /dev/shm/disk.img
-    "$kvmxx" run --kernel "$kernel" --initrd "$initrd" --memory 256M --timeout 150 "${@:3}" \
+    "$kvmxx" run --kernel "$kernel" --initrd "$initrd" --memory 256M --timeout 100 "${@:3}" \
         --cmdline "console=ttyS0 quiet loglevel=0 panic=-1 $2" </dev/null >/dev/shm/output 2>&1 &
     if [ "$2" = kill ]; then
         for try in $(seq 1000); do

@@ -21,7 +21,7 @@ sys.dont_write_bytecode = True
 from labkit.image import cpio  # noqa: E402
 
 SKIPPED = 77
-MODULES = ("drivers/virtio/virtio", "drivers/virtio/virtio_ring", "drivers/virtio/virtio_mmio", "net/core/failover",
+MODULES = ("drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_mmio", "net/core/failover",
            "drivers/net/net_failover", "drivers/net/virtio_net")
 
 INIT = r"""#!/bin/busybox sh
@@ -31,7 +31,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 exec </dev/console >/dev/console 2>&1
-for module in virtio virtio_ring virtio_mmio failover net_failover virtio_net; do insmod /modules/$module.ko; done
+for module in virtio_ring virtio virtio_mmio failover net_failover virtio_net; do insmod /modules/$module.ko; done
 ip link set lo up
 ip link set eth0 up
 echo "guest: mac $(cat /sys/class/net/eth0/address) mtu $(cat /sys/class/net/eth0/mtu)"
