@@ -22,7 +22,8 @@ sys.dont_write_bytecode = True
 from labkit.image import cpio  # noqa: E402
 
 SKIPPED = 77
-MODULES = ("virtio/virtio_ring", "virtio/virtio", "virtio/virtio_mmio", "block/virtio_blk")
+MODULES = ("virtio/virtio_ring", "virtio/virtio", "virtio/virtio_mmio", "virtio/virtio_pci_legacy_dev",
+           "virtio/virtio_pci_modern_dev", "virtio/virtio_pci", "block/virtio_blk")
 
 # Finds the disk, and goes on from there.
 INITRD = r"""#!/bin/busybox sh
@@ -30,7 +31,7 @@ export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
 exec </dev/console >/dev/console 2>&1
-for module in virtio_ring virtio virtio_mmio virtio_blk; do insmod /modules/$module.ko; done
+for module in @MODULES@; do insmod /modules/$module.ko; done
 while ! [ -b /dev/vda ]; do sleep 0.1; done
 mount -t ext4 /dev/vda /disk
 umount /dev
@@ -93,13 +94,14 @@ disk=path=/dev/shm/disk.img,serial=LAB-1
 machine poweroff poweroff --disk "$disk"
 machine killed kill --disk "$disk,queues=2" --cpus 2
 machine threads kill --disk "$disk,engine=threads" --cpus 4
+machine pci kill --disk "$disk,queues=4" --cpus 4 --virtio-transport pci
 """
 
 
 def initrd(base):
     program, directory = stat.S_IFREG | 0o755, stat.S_IFDIR | 0o755
     files = {name: (directory, b"") for name in ("bin", "dev", "modules", "disk")}
-    files["init"] = (program, INITRD.encode())
+    files["init"] = (program, INITRD.replace("@MODULES@", " ".join(map(os.path.basename, MODULES))).encode())
     with open(os.path.join(base, "bin/busybox"), "rb") as busybox:
         files["bin/busybox"] = (program, busybox.read())
     for module in MODULES:
@@ -161,6 +163,9 @@ class Disks(unittest.TestCase):
 
     def test_nor_by_threads_with_4_cpus(self):
         self.check("threads", 137)
+
+    def test_nor_behind_pci(self):
+        self.check("pci", 137)
 
 
 if __name__ == "__main__":
