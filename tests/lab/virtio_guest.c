@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* virtio_guest CID PORT TEXT: connects and says TEXT, then prints the answer; virtio_guest listen PORT: gives one
- * connection its bytes back. Over vsock, for a guest without any other program that knows it. */
+/* virtio_guest CID PORT TEXT: connects and says TEXT, then prints the answer; virtio_guest listen
+ * PORT: gives one connection its bytes back. Over vsock, for a guest without any other program that
+ * knows it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,12 @@
 
 #include <linux/vm_sockets.h>
 
-static int fail(const char *what) {
+static int fail(const char* what) {
     perror(what);
     return 1;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     char bytes[4096];
     ssize_t n;
     struct sockaddr_vm address = {.svm_family = AF_VSOCK};
@@ -27,7 +28,7 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "listen") == 0) {
         int peer;
         address.svm_cid = VMADDR_CID_ANY;
-        if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 1) != 0) {
+        if (bind(fd, (struct sockaddr*)&address, sizeof address) != 0 || listen(fd, 1) != 0) {
             return fail("listen");
         }
         puts("guest: listens");
@@ -41,7 +42,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     address.svm_cid = (unsigned)atoi(argv[1]);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+    if (connect(fd, (struct sockaddr*)&address, sizeof address) != 0) {
         return fail("connect");
     }
     if (argc > 3 && write(fd, argv[3], strlen(argv[3])) < 0) {
