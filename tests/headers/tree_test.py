@@ -48,6 +48,14 @@ class Tree(unittest.TestCase):
             with self.subTest(file=path.name):
                 self.assertLessEqual(path.read_text().count("\n"), 60)
 
+    def test_every_script_is_read_by_its_shell(self):
+        for name in filter(is_code, tracked()):
+            first = (ROOT / name).read_text().partition("\n")[0]
+            if re.match(r"#!/bin/(ba)?sh", first):
+                with self.subTest(file=name):
+                    run = subprocess.run([first[2:], "-n", ROOT / name], capture_output=True, text=True)
+                    self.assertEqual(run.returncode, 0, run.stderr)
+
     def test_every_source_is_formatted(self):
         names = [name for name in tracked() if name.endswith((".hpp", ".cpp", ".h", ".c"))]
         run = subprocess.run(["clang-format-19", "--dry-run", "-Werror", *names], cwd=ROOT, capture_output=True,
