@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <algorithm>
 #include <chrono>
 #include <vmm/device/cmos.hpp>
 
@@ -22,6 +23,10 @@ constexpr std::uint8_t first_memory = 0x0e;
 constexpr std::uint8_t running_32khz = 0x26;  // status A: no update in progress, the usual divider
 constexpr std::uint8_t hours_24 = 0x02;       // status B: BCD, no interrupts
 constexpr std::uint8_t battery_is_good = 0x80;  // status D
+
+// The years that four digits have: 0 to 9999.
+constexpr std::time_t first_time = -62167219200;
+constexpr std::time_t last_time = 253402300799;
 
 constexpr std::uint8_t bcd(long value) {
     return static_cast<std::uint8_t>(value / 10 % 10 * 16 + value % 10);
@@ -50,7 +55,8 @@ std::uint8_t Cmos::read_clock(std::uint8_t index) const {
         return memory_[index];
     }
     // Not gmtime_r(3), which reads the host's /etc/localtime at its first call.
-    const std::chrono::sys_seconds now(std::chrono::seconds(time_.now()));
+    const std::chrono::sys_seconds now(
+        std::chrono::seconds(std::clamp<std::time_t>(time_.now(), first_time, last_time)));
     const auto today = std::chrono::floor<std::chrono::days>(now);
     const std::chrono::year_month_day date(today);
     const std::chrono::hh_mm_ss time(now - today);

@@ -7,8 +7,8 @@ namespace vmm {
 
 namespace {
 
-/// What a number of nanoseconds is at most: 146 years, so that two of them can be added.
-constexpr double longest = 0x1p62;
+/// What a number of nanoseconds is at most: 73 years, so that two of them can be added.
+constexpr double longest = 0x1p61;
 
 TokenBucket::Time nanoseconds(double n) {
     return TokenBucket::Time(static_cast<TokenBucket::Time::rep>(std::min(n, longest)));
@@ -31,9 +31,6 @@ TokenBucket::Time TokenBucket::wait(Time now) const {
 void TokenBucket::take(std::uint64_t tokens, Time now) {
     const auto from = std::min(std::max(full_at_, now), nanoseconds(longest));
     full_at_ = from + nanoseconds(static_cast<double>(tokens) * nanoseconds_each_);
-    if (full_at_ < from) {  // beyond what there is of time
-        full_at_ = Time::max();
-    }
 }
 
 Result<RateLimiter> RateLimiter::create(const RateLimits& limits, Reactor& reactor,

@@ -150,7 +150,8 @@ int Reactor::turn(std::chrono::milliseconds patience) {
     int called = 0;
     for (int i = 0; i < ready; ++i) {  // none, if a signal came
         const epoll_event& event = events[static_cast<std::size_t>(i)];
-        if (event.data.u64 == 0) {
+        const std::uint64_t key = event.data.u64;  // a copy: epoll_event is packed
+        if (key == 0) {
             (void)wake_.read();
             continue;
         }
@@ -159,7 +160,7 @@ int Reactor::turn(std::chrono::milliseconds patience) {
             continue;  // it stays ready
         }
         // An earlier handler may have ended this one's watch; and a handler may end its own.
-        if (const auto found = handlers_.find(event.data.u64); found != handlers_.end()) {
+        if (const auto found = handlers_.find(key); found != handlers_.end()) {
             const auto handler = found->second;
             (*handler)(kvm::Flags<Ready>(std::uint32_t(event.events)));
             ++called;

@@ -238,9 +238,13 @@ Result<void> Net::restore(std::span<const std::byte> bytes) {
                {}};
     filter_.unicast.resize(saved.unicast);
     filter_.multicast.resize(saved.multicast);
-    std::memcpy(filter_.unicast.data(), bytes.data() + sizeof saved, 6u * saved.unicast);
-    std::memcpy(filter_.multicast.data(), bytes.data() + sizeof saved + 6u * saved.unicast,
-                6u * saved.multicast);
+    std::size_t at = sizeof saved;
+    for (auto* const list : {&filter_.unicast, &filter_.multicast}) {
+        for (auto& mac : *list) {
+            std::memcpy(&mac, bytes.data() + at, sizeof mac);
+            at += sizeof mac;
+        }
+    }
     announce_ = true;  // it may be elsewhere now
     return {};
 }
