@@ -11,8 +11,8 @@ command_of() {
     local drive=(-drive "file=disk.img,format=raw,if=none,id=disk,aio=${vmm##*-}")
     local ours=(./kvmxx run --kernel vmlinux --initrd initrd --memory 256M --disk path=disk.img)
     case $vmm in
-    kvmxx-mmio) command=("${ours[@]}" --cmdline "$line reboot=t") ;;
-    kvmxx-pci) command=("${ours[@]}" --virtio-transport pci --cmdline "$line reboot=t") ;;
+    kvmxx-mmio) command=("${ours[@]}" --cmdline "$line") ;;
+    kvmxx-pci) command=("${ours[@]}" --virtio-transport pci --cmdline "$line") ;;
     qemu-pci-*) command=("${qemu[@]}" -M q35 -kernel vmlinux "${drive[@]}"
         -device virtio-blk-pci,drive=disk,disable-legacy=on -append "$line reboot=t") ;;
     *) return 1 ;;
