@@ -41,6 +41,11 @@ public:
         left_ = left_.subspan(n);
         return value;
     }
+    std::span<const std::byte> bytes(std::size_t most) {
+        const auto part = left_.first(std::min(most, left_.size()));
+        left_ = left_.subspan(part.size());
+        return part;
+    }
 
 private:
     std::span<const std::byte> left_;

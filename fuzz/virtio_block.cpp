@@ -3,6 +3,8 @@
 // A driver that does what it likes to virtio-blk. The first byte says how the queue is: bit 0
 // packed, bit 1 a read-only disk, bit 2 without a cache. Then records: what kind, with 3 bits of
 // arguments above, and what each takes.
+#include "records.hpp"
+
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -18,38 +20,9 @@ namespace {
 
 using namespace vmm;
 
-[[noreturn]] void fail_now(const char* what) {
-    std::fputs(what, stderr);
-    std::abort();
-}
-
-template <class T>
-T check(Result<T> result) {
-    if (!result) {
-        fail_now(result.error().message.c_str());
-    }
-    if constexpr (!std::is_void_v<T>) {
-        return std::move(*result);
-    }
-}
-
-/// What is left of the input, as numbers; zeros behind its end.
-class Records {
-public:
-    explicit Records(std::span<const std::byte> input) : left_(input) {}
-    bool more() const { return !left_.empty(); }
-    template <class T>
-    T next() {
-        T value{};
-        const std::size_t n = std::min(sizeof value, left_.size());
-        std::memcpy(&value, left_.data(), n);
-        left_ = left_.subspan(n);
-        return value;
-    }
-
-private:
-    std::span<const std::byte> left_;
-};
+using fuzz::check;
+using fuzz::fail_now;
+using fuzz::Records;
 
 struct Nobody final : virtio::Interrupts {
     void used(std::uint16_t) override {}

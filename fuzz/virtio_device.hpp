@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include "records.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -17,40 +19,6 @@
 /// is a chain, a notification, an access to the configuration, a reset, a move to another device,
 /// or, by the target, something that happens on the host.
 namespace vmm::fuzz {
-
-template <class T>
-T check(Result<T> result) {
-    if (!result) {
-        std::fputs(result.error().message.c_str(), stderr);
-        std::abort();
-    }
-    if constexpr (!std::is_void_v<T>) {
-        return std::move(*result);
-    }
-}
-
-/// What is left of the input, as numbers; zeros behind its end.
-class Records {
-public:
-    explicit Records(std::span<const std::byte> input) : left_(input) {}
-    bool more() const { return !left_.empty(); }
-    template <class T>
-    T next() {
-        T value{};
-        const std::size_t n = std::min(sizeof value, left_.size());
-        std::memcpy(&value, left_.data(), n);
-        left_ = left_.subspan(n);
-        return value;
-    }
-    std::span<const std::byte> bytes(std::size_t most) {
-        const auto part = left_.first(std::min(most, left_.size()));
-        left_ = left_.subspan(part.size());
-        return part;
-    }
-
-private:
-    std::span<const std::byte> left_;
-};
 
 class Guest final : virtio::Interrupts {
 public:
