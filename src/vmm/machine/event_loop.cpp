@@ -192,7 +192,7 @@ void Core::serve_events() {
             3 +
             board_->pump().wait_for(std::span(fds).subspan<3, ConsolePump::max_fds>(),
                                     paused ? ConsolePump::Input::leave : ConsolePump::Input::take);
-        // A paused machine's time stands still, and resume() wakes the pump.
+        // A paused machine's time stands still; pause() and resume() wake the pump.
         const int ready =
             poll(fds.data(), n,
                  paused ? -1 : milliseconds_until(std::min({deadline, next_look, patience_end_})));
@@ -203,14 +203,16 @@ void Core::serve_events() {
             }
         }
         last = now;
+        // A pause that came while this thread waited is none of the guest's time either.
+        const bool running = !paused && go();
         if (ready > 0 && fds[2].revents) {
             ask_for_power_off();
         }
-        if ((ready > 0 && fds[1].revents) || (!paused && now >= patience_end_)) {
+        if ((ready > 0 && fds[1].revents) || (running && now >= patience_end_)) {
             end({EndReason::stopped, 0, {}, {}});
-        } else if (!paused && now >= deadline) {
+        } else if (running && now >= deadline) {
             end({EndReason::timeout, 0, {}, {}});
-        } else if (!paused && now >= next_look) {
+        } else if (running && now >= next_look) {
             next_look = now + life_interval;
             board_->look_at_console();
             look_for_life();

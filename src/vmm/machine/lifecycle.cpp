@@ -157,6 +157,7 @@ Result<void> Core::pause() {
         }
         order_.store(Order::pause, std::memory_order_release);
         board_->pump().never_wait();
+        board_->pump().wake();  // the event loop, that it stops its clock
         kick_all();
         changed_.wait(lock, [&] { return end_ || parked_ == cpu_count(); });
         if (end_) {
