@@ -6,22 +6,17 @@ the file system is clean, and the files have the sums that the guest said. 77 wh
 kernel."""
 
 import functools
-import glob
 import os
 import re
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
 import unittest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tools"))
 sys.dont_write_bytecode = True
-from labkit.image import cpio  # noqa: E402
+import linux_guest  # noqa: E402
 
-SKIPPED = 77
 MODULES = ("virtio/virtio_ring", "virtio/virtio", "virtio/virtio_mmio", "virtio/virtio_pci_legacy_dev",
            "virtio/virtio_pci_modern_dev", "virtio/virtio_pci", "block/virtio_blk")
 
@@ -98,25 +93,12 @@ machine pci kill --disk "$disk,queues=4" --cpus 4 --virtio-transport pci
 """
 
 
-def initrd(base):
-    program, directory = stat.S_IFREG | 0o755, stat.S_IFDIR | 0o755
-    files = {name: (directory, b"") for name in ("bin", "dev", "modules", "disk")}
-    files["init"] = (program, INITRD.replace("@MODULES@", " ".join(map(os.path.basename, MODULES))).encode())
-    with open(os.path.join(base, "bin/busybox"), "rb") as busybox:
-        files["bin/busybox"] = (program, busybox.read())
-    for module in MODULES:
-        path, = glob.glob(os.path.join(base, f"lib/modules/*/kernel/drivers/{module}.ko"))
-        with open(path, "rb") as file:
-            files[f"modules/{os.path.basename(path)}"] = (program, file.read())
-    return cpio(files)
-
-
-def make_image(base, made):
+def make_image(made):
     """An ext4 image with busybox and the program that INIT is."""
     root, image = os.path.join(made, "root"), os.path.join(made, "disk.img")
     for name in ("bin", "dev", "proc", "sys", "sbin", "data"):
         os.makedirs(os.path.join(root, name))
-    shutil.copy(os.path.join(base, "bin/busybox"), os.path.join(root, "bin"))
+    shutil.copy(linux_guest.busybox(), os.path.join(root, "bin"))
     for name in ("sh", "mount", "cat", "grep", "head", "dd", "sync", "sha256sum", "poweroff", "rm"):
         os.symlink("busybox", os.path.join(root, "bin", name))
     with open(os.path.join(root, "sbin/init"), "w") as file:
@@ -129,19 +111,14 @@ def make_image(base, made):
 @functools.cache
 def outcome():
     """{machine: output} of one run of the lab."""
-    fetched = subprocess.run([os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"], stdout=subprocess.PIPE,
-                             text=True, check=True)
-    kernel = fetched.stdout.strip()
-    base = os.path.join(os.path.dirname(kernel), "..")
+    init = INITRD.replace("@MODULES@", " ".join(map(os.path.basename, MODULES)))
     with tempfile.TemporaryDirectory() as made:
-        with open(os.path.join(made, "initrd"), "wb") as file:
-            file.write(initrd(base))
-        image = make_image(base, made)
-        lab = subprocess.run([os.path.join(ROOT, "tools/lab"), "--timeout", "500", "--", "bash", "-c", INSIDE, "inside",
-                              KVMXX, kernel, file.name, image], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             text=True, errors="replace")
-    print(lab.stdout)
-    return dict(re.findall(r"^=== (\w+)\n(.*?)^=== end", lab.stdout, re.S | re.M))
+        initrd = os.path.join(made, "initrd")
+        linux_guest.write_initrd(initrd, ("disk",), {"init": init}, MODULES)
+        printed = linux_guest.run_in_lab("bash", "-c", INSIDE, "inside", KVMXX, linux_guest.kernel(), initrd,
+                                         make_image(made), timeout=500)
+    return dict(re.findall(r"^=== (\w+)\n(.*?)^=== end", printed, re.S | re.M))
+
 
 
 class Disks(unittest.TestCase):
@@ -170,9 +147,4 @@ class Disks(unittest.TestCase):
 
 if __name__ == "__main__":
     KVMXX = os.path.realpath(sys.argv.pop(1))
-    missing = [what for what in ("qemu-system-x86_64", "mke2fs", "e2fsck", "debugfs") if not shutil.which(what)]
-    if missing or subprocess.run([os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"],
-                                 stdout=subprocess.DEVNULL).returncode:
-        print(f"needs QEMU, e2fsprogs and Debian's kernel (tools/fetch-kernel): {' '.join(missing)}")
-        sys.exit(SKIPPED)
-    unittest.main(verbosity=2)
+    linux_guest.main("mke2fs", "e2fsck", "debugfs")

@@ -5,22 +5,15 @@ it gets an address, fetches a file by HTTP and by TFTP, and gives it back by a f
 pings, also after the interface was taken away and came back. 77 where the lab cannot run or there is no kernel."""
 
 import functools
-import glob
 import os
 import re
-import shutil
-import stat
-import subprocess
 import sys
 import tempfile
 import unittest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tools"))
 sys.dont_write_bytecode = True
-from labkit.image import cpio  # noqa: E402
+import linux_guest  # noqa: E402
 
-SKIPPED = 77
 MODULES = ("drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_mmio", "net/core/failover",
            "drivers/net/net_failover", "drivers/net/virtio_net")
 
@@ -117,29 +110,13 @@ cat /tmp/tap
 @functools.cache
 def outcome():
     """{machine: (status, output)} of one run of the lab."""
-    fetched = subprocess.run([os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"], stdout=subprocess.PIPE, text=True)
-    kernel = fetched.stdout.strip()
-    base = os.path.join(os.path.dirname(kernel), "..")
-    program, directory = stat.S_IFREG | 0o755, stat.S_IFDIR | 0o755
-    files = {name: (directory, b"") for name in ("bin", "dev", "proc", "sys", "tmp", "modules")}
-    files["init"] = (program, INIT.encode())
-    files["dhcp"] = (program, DHCP.encode())
-    with open(os.path.join(base, "bin/busybox"), "rb") as busybox:
-        files["bin/busybox"] = (program, busybox.read())
-    for module in MODULES:
-        path, = glob.glob(os.path.join(base, f"lib/modules/*/kernel/{module}.ko"))
-        with open(path, "rb") as file:
-            files[f"modules/{os.path.basename(path)}"] = (program, file.read())
     with tempfile.TemporaryDirectory() as made:
         initrd = os.path.join(made, "initrd")
-        with open(initrd, "wb") as file:
-            file.write(cpio(files))
-        lab = subprocess.run([os.path.join(ROOT, "tools/lab"), "--timeout", "380", "--", "bash", "-c", INSIDE, "inside",
-                              KVMXX, kernel, initrd], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                             errors="replace")
-    print(lab.stdout)
-    found = re.findall(r"^=== (\w+)\n(.*?)^=== status (\d+)$", lab.stdout, re.S | re.M)
+        linux_guest.write_initrd(initrd, ("proc", "sys", "tmp"), {"init": INIT, "dhcp": DHCP}, MODULES)
+        printed = linux_guest.run_in_lab("bash", "-c", INSIDE, "inside", KVMXX, linux_guest.kernel(), initrd)
+    found = re.findall(r"^=== (\w+)\n(.*?)^=== status (\d+)$", printed, re.S | re.M)
     return {name: (int(status), output) for name, output, status in found}
+
 
 
 class Net(unittest.TestCase):
@@ -177,9 +154,4 @@ class Net(unittest.TestCase):
 
 if __name__ == "__main__":
     KVMXX = os.path.realpath(sys.argv.pop(1))
-    missing = [what for what in ("qemu-system-x86_64", "ip") if not shutil.which(what)]
-    if missing or subprocess.run([os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"],
-                                 stdout=subprocess.DEVNULL).returncode:
-        print("needs QEMU, ip and Debian's kernel (tools/fetch-kernel)")
-        sys.exit(SKIPPED)
-    unittest.main(verbosity=2)
+    linux_guest.main("ip")

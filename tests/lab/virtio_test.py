@@ -5,22 +5,15 @@ hvc0 and a named port both ways, memory that goes back to the host by the balloo
 vsock in both directions. GUEST is virtio_guest.c, static. 77 where the lab cannot run or there is no kernel."""
 
 import functools
-import glob
 import os
-import shutil
-import stat
-import subprocess
 import sys
 import tempfile
 import unittest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tools"))
 sys.dont_write_bytecode = True
-from labkit.image import cpio  # noqa: E402
+import linux_guest  # noqa: E402
 
-SKIPPED = 77
-MODULES = ("virtio_ring", "virtio", "virtio_mmio", "rng-core", "virtio-rng", "virtio_console", "virtio_balloon", "vsock",
+MODULES = ("virtio_ring", "virtio", "virtio_mmio", "virtio-rng", "virtio_console", "virtio_balloon", "vsock",
            "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport")
 
 # The guest's only program.
@@ -32,7 +25,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /tmp
 exec </dev/console >/dev/console 2>&1
-for module in @MODULES@; do [ -e /modules/$module.ko ] && insmod /modules/$module.ko; done
+for module in @MODULES@; do insmod /modules/$module.ko; done
 echo "guest: entropy from $(cat /sys/class/misc/hw_random/rng_current)," \
     "$(dd if=/dev/hwrng bs=32 count=4 2>/dev/null | wc -c) bytes"
 for port in /sys/class/virtio-ports/*; do
@@ -138,28 +131,13 @@ print("host: status", run.wait(), flush=True)
 @functools.cache
 def outcome():
     """What one run of the lab printed."""
-    fetched = subprocess.run([os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"], stdout=subprocess.PIPE, text=True)
-    kernel = fetched.stdout.strip()
-    base = os.path.join(os.path.dirname(kernel), "..")
-    program, directory = stat.S_IFREG | 0o755, stat.S_IFDIR | 0o755
-    files = {name: (directory, b"") for name in ("bin", "dev", "proc", "sys", "tmp", "modules")}
-    files["init"] = (program, INIT.replace("@MODULES@", " ".join(MODULES)).encode())
-    for name, path in ("busybox", os.path.join(base, "bin/busybox")), ("virtio_guest", GUEST):
-        with open(path, "rb") as file:
-            files[f"bin/{name}"] = (program, file.read())
-    for module in MODULES:  # what is not there is built in
-        for path in glob.glob(os.path.join(base, f"lib/modules/*/kernel/**/{module}.ko"), recursive=True):
-            with open(path, "rb") as file:
-                files[f"modules/{module}.ko"] = (program, file.read())
     with tempfile.TemporaryDirectory() as made:
         initrd = os.path.join(made, "initrd")
-        with open(initrd, "wb") as file:
-            file.write(cpio(files))
-        lab = subprocess.run([os.path.join(ROOT, "tools/lab"), "--mem", "1536", "--timeout", "380", "--", "/usr/bin/python3", "-c",
-                              INSIDE.replace("REPORTING", '",reporting"'), KVMXX, kernel, initrd],
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
-    print(lab.stdout)
-    return lab.stdout
+        programs = {"init": INIT.replace("@MODULES@", " ".join(MODULES)), "bin/virtio_guest": linux_guest.read(GUEST)}
+        linux_guest.write_initrd(initrd, ("proc", "sys", "tmp"), programs, MODULES)
+        return linux_guest.run_in_lab("/usr/bin/python3", "-c", INSIDE.replace("REPORTING", '",reporting"'), KVMXX,
+                                      linux_guest.kernel(), initrd, options=("--mem", "1536"))
+
 
 
 class SmallDevices(unittest.TestCase):
@@ -190,8 +168,4 @@ class SmallDevices(unittest.TestCase):
 if __name__ == "__main__":
     GUEST = os.path.realpath(sys.argv.pop(2))
     KVMXX = os.path.realpath(sys.argv.pop(1))
-    if not shutil.which("qemu-system-x86_64") or subprocess.run(
-            [os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"], stdout=subprocess.DEVNULL).returncode:
-        print("needs QEMU and Debian's kernel (tools/fetch-kernel)")
-        sys.exit(SKIPPED)
-    unittest.main(verbosity=2)
+    linux_guest.main()
