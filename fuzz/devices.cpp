@@ -60,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     config.acpi = input.next<std::uint8_t>() & 1 ? AcpiHardware::fixed : AcpiHardware::reduced;
     const NoSignals signals;
     const auto board = check(detail::Board::create(
-        config, outside,
+        config, outside, {},
         {outside, signals, outside, outside, outside, outside, memory, ended, nullptr, {}}));
 
     for (std::size_t n = 0; input.more() && n < most_records; ++n) {

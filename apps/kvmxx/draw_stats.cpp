@@ -125,6 +125,29 @@ std::vector<Row> kvm_rows(const Json& now, const Json& before) {
     return rows;
 }
 
+/// What has happened to each device, in its own words; the units are many, so there are no bars.
+void draw_virtio(std::string& text, const Json& now, const Json& before, double seconds) {
+    std::string lines;
+    for (const auto& [device, statistics] : now.items()) {
+        const Json& old = at(before, device);
+        for (const auto& [name, statistic] : statistics.items()) {
+            const auto value = number(at(statistic, "value"));
+            if (value == 0) {
+                continue;
+            }
+            lines += fmt::format("{:<28} {:>12}", fmt::format("{} {}", device, name), value);
+            if (at(statistic, "cumulative") == true && seconds > 0) {
+                const auto fresh = grown(value, number(at(at(old, name), "value")));
+                lines += fmt::format(" {:>12.1f}", double(fresh) / seconds);
+            }
+            lines += '\n';
+        }
+    }
+    if (!lines.empty()) {
+        text += fmt::format("{:<28} {:>12} {:>12}\n", "virtio", "total", "per second") + lines;
+    }
+}
+
 }  // namespace
 
 std::string draw_stats(const Json& now, const Json& before) {
@@ -143,6 +166,7 @@ std::string draw_stats(const Json& now, const Json& before) {
     };
     table("exits", exit_rows, "exits");
     table("devices", device_rows, "devices");
+    draw_virtio(text, at(now, "virtio"), at(before, "virtio"), seconds);
     table("nothing is there", nothing_rows, "nothing");
     table("KVM itself", kvm_rows, "kvm");
     return text;

@@ -43,6 +43,14 @@ void add_devices(Json& json, const std::vector<vmm::BusUsage>& devices, const ch
     }
 }
 
+Json statistics_json(const std::vector<vmm::Statistic>& statistics) {
+    Json json = Json::object();
+    for (const vmm::Statistic& statistic : statistics) {
+        json[statistic.name] = {{"value", statistic.value}, {"cumulative", statistic.cumulative}};
+    }
+    return json;
+}
+
 }  // namespace
 
 Json to_json(const vmm::MachineReport& report) {
@@ -56,14 +64,14 @@ Json to_json(const vmm::MachineReport& report) {
     json["devices"] = Json::array();
     add_devices(json["devices"], report.port_devices, "port");
     add_devices(json["devices"], report.memory_devices, "memory");
+    json["virtio"] = Json::object();
+    for (const vmm::DeviceReport& device : report.devices) {
+        json["virtio"][device.name] = statistics_json(device.statistics);
+    }
     json["nothing"] = {{"port", unhandled_json(report.ports)},
                        {"memory", unhandled_json(report.addresses)},
                        {"msr", unhandled_json(report.msrs)}};
-    json["kvm"] = Json::object();
-    for (const vmm::KvmStatistic& statistic : report.kvm) {
-        json["kvm"][statistic.name] = {{"value", statistic.value},
-                                       {"cumulative", statistic.cumulative}};
-    }
+    json["kvm"] = statistics_json(report.kvm);
     json["notes"] = report.notes;
     return json;
 }

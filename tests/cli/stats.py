@@ -34,6 +34,13 @@ class Stats(program.ProgramTest):
         self.assertRegex(ended.err, r"(?m)^i8042 \(port 0x60\) +1 ")
         self.assertNotIn("nothing is there", rows)
 
+    def test_devices_tell_of_themselves(self):
+        ended = self.run_machine(program.PRINT_AND_RESET, "--stats", "--balloon", "size=1M")
+        self.assertRegex(ended.err, r"(?m)^virtio +total +per second\nballoon target-bytes +1048576$")
+        ended = self.run_machine(program.PRINT_AND_RESET, "--stats", "--json", "--balloon", "size=1M")
+        self.assertEqual(json.loads(ended.err.splitlines()[0])["virtio"]["balloon"]["target-bytes"],
+                         {"value": 1 << 20, "cumulative": False})
+
     def test_the_end_is_one_line_of_json(self):
         ended = self.run_machine(program.PRINT_AND_RESET, "--stats", "--json")
         stats = json.loads(ended.err.splitlines()[0])

@@ -38,7 +38,7 @@ kvm
 """
 
 # Of the toolkit: directories. A directory's headers may include each other.
-VMM_LAYERS = "error log text_file memory hypervisor fake_exit fake acpi device host x86_64 boot pci block net virtio nvme machine snapshot gdb".split()
+VMM_LAYERS = "error log statistic text_file memory hypervisor fake_exit fake acpi device host x86_64 boot pci block net virtio nvme machine snapshot gdb".split()
 
 # What each public header of the core may take from the standard library: <string>, <memory>, <atomic>,
 # <functional>, <chrono> and <vector> cost 0.3 to 0.5 s each to parse, so text and tables live in .cpp files.

@@ -88,6 +88,9 @@ TEST_P(DiskTest, WhatIsWrittenIsInTheFileAndReadBack) {
     EXPECT_EQ(transfer(Operation::read, 4096, {part(in)}), 0);
     EXPECT_EQ(in, out);
     EXPECT_EQ(plain(Operation::flush), 0);
+    EXPECT_EQ(plain(Operation::write_zeroes, 0, 512), 0);
+    EXPECT_EQ(transfer(Operation::read, size, {part(in)}), EINVAL);
+    EXPECT_EQ(disk->counters(), (DiskCounters{1, 8192, 1, 8192, 1, 1, 0}));
     const std::string content = file.content();
     EXPECT_EQ(content.size(), size);
     EXPECT_EQ(content.substr(4096, 8192), std::string(8192, 'w'));

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <mutex>
 #include <vmm/machine/fake_machine.hpp>
 #include <vmm/machine_behaviour.hpp>
@@ -97,6 +99,33 @@ TEST(FakeMachine, SaysThatAnInterruptCannotBeGiven) {
     test::must(m.run());
     ASSERT_EQ(lines.size(), 1u);
     EXPECT_TRUE(lines[0].starts_with("GSI 4: KVM_IRQ_LINE: Input/output error")) << lines[0];
+}
+
+TEST(FakeMachine, ReportsWhatItsDevicesHaveDone) {
+    OnFake maker;
+    test::Buffer console;
+    const std::string image = ::testing::TempDir() + "kvmxx-report-" + std::to_string(getpid());
+    std::ofstream(image) << std::string(1 << 20, 'x');
+    MachineConfig config;
+    config.memory_bytes = 2 << 20;
+    config.disks.push_back({.image = {image, Access::read_only}});
+    config.balloon = {.target_bytes = 1 << 20};
+    config.consoles.push_back({});
+    config.rng.emplace();
+    config.vsock = {.cid = 3, .path = image + ".sock"};
+    auto m = test::must(maker.create(config, test::halt, console));
+    std::vector<std::string> names;
+    for (const DeviceReport& device : m.report().devices) {
+        names.push_back(device.name);
+        EXPECT_FALSE(device.statistics.empty()) << device.name;
+        for (const Statistic& statistic : device.statistics) {
+            EXPECT_EQ(statistic.value, statistic.name == "target-bytes" ? 1u << 20 : 0)
+                << device.name << " " << statistic.name;
+        }
+    }
+    EXPECT_EQ(names,
+              (std::vector<std::string>{"console", "rng", "balloon", "vsock", "disk " + image}));
+    std::filesystem::remove(image);
 }
 
 TEST(FakeMachine, ShowsTheSlotsThatMemoryHas) {

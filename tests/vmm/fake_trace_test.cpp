@@ -197,6 +197,25 @@ TEST_F(Recording, EndsAtItsLimitAndSaysSo) {
     EXPECT_GT(must(replay(must(Trace::read(path)), path, again)).exits, 10u);
 }
 
+TEST_F(Recording, OfDevicesBesideTheMachineIsReadAndNotReplayed) {
+    MachineConfig c = config();
+    c.rng.emplace();
+    c.balloon.emplace();
+    c.pci = true;
+    fake::Hypervisor hypervisor;
+    hypervisor.script(kvm::VcpuId(0), {out(0x64, "\xfe")});
+    auto machine = must(FakeMachine::create(c, console, hypervisor.system()));
+    must(machine.run());
+    const Trace trace = must(Trace::read(path));
+    EXPECT_EQ(trace.beside, (std::vector<std::string>{"rng", "balloon"}));
+    EXPECT_TRUE(trace.config.pci);
+    Buffer again;
+    const auto refused = replay(trace, path, again);
+    EXPECT_EQ(test::code(refused), ENOTSUP);
+    EXPECT_TRUE(test::message(refused).ends_with("(--rng, --balloon)")) << test::message(refused);
+    EXPECT_TRUE(again.text.empty());
+}
+
 TEST_F(Recording, ThatCannotBeWrittenIsAnErrorOrANote) {
     MachineConfig c = config();
     c.trace = "/nonexistent/trace";

@@ -225,6 +225,9 @@ TEST_F(VirtioBalloon, AsksForStatisticsAgainAndAgain) {
     using Values = std::vector<std::pair<std::string, std::uint64_t>>;
     EXPECT_EQ(full.report().statistics,
               (Values{{"free-memory", 1000}, {"total-memory", 2000}, {"oom-kills", 7}}));
+    const auto told = full.statistics();
+    ASSERT_EQ(told.size(), 4u + 3u);
+    EXPECT_EQ(told[4], (Statistic{"guest-free-memory", 1000, false}));
     for (std::uint64_t round = 0; round < 3; ++round) {
         ASSERT_TRUE(wait_used(statsq)) << "it asks for new ones";
         must(memory.write(buffer.address, std::span<const std::byte>(statistics({{4, round}}))));

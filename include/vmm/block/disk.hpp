@@ -14,6 +14,7 @@
 #include <vmm/device/rate_limit.hpp>
 #include <vmm/device/reactor.hpp>
 #include <vmm/log.hpp>
+#include <vmm/statistic.hpp>
 
 namespace vmm::block {
 
@@ -68,6 +69,20 @@ struct DiskInfo {
     Access access = Access::read_write;
 };
 
+/// What a disk has done since it was made; requests outside of it are refused, and count nothing.
+struct DiskCounters {
+    std::uint64_t reads = 0, read_bytes = 0;
+    std::uint64_t writes = 0, written_bytes = 0;
+    std::uint64_t flushes = 0;
+    std::uint64_t others = 0;  ///< discards and writes of zeroes
+    std::uint64_t errors = 0;  ///< of the above, those that failed
+
+    friend bool operator==(const DiskCounters&, const DiskCounters&) = default;
+};
+
+/// For reports: "reads", "read-bytes", and so on.
+std::vector<Statistic> statistics(const DiskCounters& counters);
+
 /// Something to read and write blocks. All on its reactor.
 class Disk {
 public:
@@ -80,6 +95,7 @@ public:
     /// For messages: "disk root.img".
     virtual std::string_view name() const = 0;
     virtual DiskInfo info() const = 0;
+    virtual DiskCounters counters() const { return {}; }
     /// Whom to tell; null: nobody, and then nothing may be in flight.
     virtual void set_client(Client* client) = 0;
 
@@ -110,6 +126,7 @@ public:
 
     std::string_view name() const override { return name_; }
     DiskInfo info() const override;
+    DiskCounters counters() const override { return counters_; }
     void set_client(Client* client) override { client_ = client; }
     void submit(Request& request) override;
     void kick() override;
@@ -145,6 +162,7 @@ private:
     Client* client_ = nullptr;
     std::size_t in_flight_ = 0;           // requests
     std::size_t blocking_in_flight_ = 0;  // tasks of blocking_
+    DiskCounters counters_;
     bool reporting_ = false;
     bool can_punch_ = true;  // until the file system says no
     bool can_zero_ = true;
@@ -165,6 +183,7 @@ public:
 
     std::string_view name() const override { return disk_->name(); }
     DiskInfo info() const override { return disk_->info(); }
+    DiskCounters counters() const override { return disk_->counters(); }
     void set_client(Client* client) override;
     void submit(Request& request) override;
     void kick() override { disk_->kick(); }

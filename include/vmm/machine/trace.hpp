@@ -68,6 +68,9 @@ struct TraceEvent {
 struct Trace {
     /// What the machine was made of, without what it booted.
     MachineConfig config;
+    /// Settings of the devices that work on the guest's memory beside it, "disk": where there are
+    /// such, the recording can be read and not replayed.
+    std::vector<std::string> beside;
     std::vector<TraceEvent> events;  ///< in order
 
     /// Reads a file, which may be hostile. Errors name file, line and field: what open(2) says,
@@ -86,7 +89,8 @@ struct Replay {
 /// Makes the machine anew on a scripted hypervisor, without KVM, gives it the exits and inputs of
 /// the recording in their order, and looks that its devices answer, set their interrupt lines and
 /// end the machine as they did then. They see the clocks of then. `console` gets the guest's
-/// output. Errors: ESTALE, the first difference, by line and field; what making the machine says.
+/// output. Errors: ENOTSUP (of a machine with devices that work beside it), ESTALE, the first
+/// difference, by line and field; what making the machine says.
 Result<Replay> replay(const Trace& trace, std::string_view name, Console& console);
 
 /// The recording as JSON in the trace event format, which Perfetto and Chrome's about:tracing open:

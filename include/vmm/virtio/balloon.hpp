@@ -62,6 +62,9 @@ public:
     void reset() override;
     std::vector<std::byte> save() override;
     Result<void> restore(std::span<const std::byte> bytes) override;
+    /// Of report(): the guest's own are "guest-free-memory" and so on.
+    std::vector<Statistic> statistics() const override;
+    std::span<const std::string> notes() const override { return report_.notes; }
 
 private:
     enum class Role { inflate, deflate, statistics, hinting, reporting, none };

@@ -36,6 +36,9 @@ public:
     void reset() override;
     std::vector<std::byte> save() override;
     Result<void> restore(std::span<const std::byte> bytes) override;
+    std::vector<Statistic> statistics() const override {
+        return block::statistics(disk_->counters());
+    }
 
 private:
     struct Job;

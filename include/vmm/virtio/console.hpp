@@ -49,6 +49,8 @@ public:
     void reset() override;
     std::vector<std::byte> save() override;
     Result<void> restore(std::span<const std::byte> bytes) override;
+    /// Of all ports together.
+    std::vector<Statistic> statistics() const override;
 
 private:
     /// What the guest is to be told of a port; the lowest first.
@@ -81,6 +83,8 @@ private:
     std::vector<std::uint16_t> sizes_;  // of queues
     Host* host_ = nullptr;              // while active
     std::uint64_t features_ = 0;
+    std::uint64_t written_bytes_ = 0;  // by the guest
+    std::uint64_t read_bytes_ = 0;
     std::optional<Reactor::Timer> again_;
     Chain chain_;
 };

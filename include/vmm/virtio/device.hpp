@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 #include <vmm/device/reactor.hpp>
+#include <vmm/statistic.hpp>
 #include <vmm/virtio/queue.hpp>
 
 /// virtio devices: what each is, whatever transport it is behind. virtio 1.2, chapter 5.
@@ -78,6 +79,11 @@ public:
     virtual std::vector<std::byte> save() { return {}; }
     /// Before activate() with the state's features. Errors: EINVAL (not such bytes).
     virtual Result<void> restore(std::span<const std::byte> bytes);
+
+    /// What it has done since it was made, and how it is; at any time.
+    virtual std::vector<Statistic> statistics() const { return {}; }
+    /// What went wrong on the host's side and the device lives with, once each.
+    virtual std::span<const std::string> notes() const { return {}; }
 };
 
 }  // namespace vmm::virtio

@@ -25,6 +25,7 @@ public:
     Result<void> activate(Host& host, std::uint64_t features) override;
     void notified(std::uint16_t queue) override;
     void reset() override;
+    std::vector<Statistic> statistics() const override { return {{"bytes", bytes_}}; }
 
 private:
     static constexpr std::array<std::uint16_t, 1> sizes{64};
@@ -33,6 +34,7 @@ private:
     Result<bool> serve_one(Queue& queue);
 
     TokenBucket bucket_;
+    std::uint64_t bytes_ = 0;
     Host* host_ = nullptr;  // while active
     std::optional<Reactor::Timer> again_;
     Chain chain_;

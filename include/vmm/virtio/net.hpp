@@ -57,6 +57,7 @@ public:
     void reset() override;
     std::vector<std::byte> save() override;
     Result<void> restore(std::span<const std::byte> bytes) override;
+    std::vector<Statistic> statistics() const override;
 
     /// On the reactor.
     const NetCounters& counters() const { return counters_; }

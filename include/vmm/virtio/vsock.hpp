@@ -71,6 +71,7 @@ public:
     void reset() override;
     std::vector<std::byte> save() override;
     Result<void> restore(std::span<const std::byte> bytes) override;
+    std::vector<Statistic> statistics() const override;
 
 private:
     using Header = detail::VsockHeader;

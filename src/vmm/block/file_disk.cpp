@@ -60,7 +60,37 @@ void consume(std::vector<iovec>& parts, std::size_t& first, std::uint64_t n) {
     }
 }
 
+void count(DiskCounters& counters, const Request& request) {
+    switch (request.operation) {
+        case Operation::read:
+            ++counters.reads;
+            counters.read_bytes += request.error ? 0 : request.length;
+            break;
+        case Operation::write:
+            ++counters.writes;
+            counters.written_bytes += request.error ? 0 : request.length;
+            break;
+        case Operation::flush:
+            ++counters.flushes;
+            break;
+        case Operation::discard:
+        case Operation::write_zeroes:
+            ++counters.others;
+            break;
+    }
+    counters.errors += request.error ? 1 : 0;
+}
+
 }  // namespace
+
+std::vector<Statistic> statistics(const DiskCounters& counters) {
+    return {
+        {"reads", counters.reads},     {"read-bytes", counters.read_bytes},
+        {"writes", counters.writes},   {"written-bytes", counters.written_bytes},
+        {"flushes", counters.flushes}, {"discards-and-zeroes", counters.others},
+        {"errors", counters.errors},
+    };
+}
 
 Result<void> Disk::register_memory(std::span<const std::span<std::byte>> /*memory*/) {
     return fail(std::string(name()) + ": has no registered memory", EOPNOTSUPP);
@@ -283,6 +313,7 @@ void FileDisk::allocated(Request& request, int error) {
 
 void FileDisk::done(Request& request) {
     --in_flight_;
+    count(counters_, request);
     completed_.push_back(&request);
 }
 

@@ -2,6 +2,7 @@
 #include <array>
 #include <cerrno>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <kvm/try.hpp>
 #include <vmm/fake.hpp>
 #include <vmm/machine/impl.hpp>
@@ -176,6 +177,12 @@ private:
 
 Result<Replay> replay(const Trace& trace, std::string_view name, Console& console) {
     constexpr int most_cpus = 4096;
+    if (!trace.beside.empty()) {
+        return fail(fmt::format("{}: cannot be replayed: the machine had devices that read and "
+                                "write the guest's memory, which is not recorded (--{})",
+                                name, fmt::join(trace.beside, ", --")),
+                    ENOTSUP);
+    }
     MachineConfig config = trace.config;
     config.boot.kernel.clear();
     config.trace.clear();

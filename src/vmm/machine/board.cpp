@@ -58,7 +58,7 @@ BootInputs boot_inputs(const MachineConfig& config) {
 }
 
 Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Console& console,
-                                             Wires wires) {
+                                             std::vector<block::Image> images, Wires wires) {
     // Not in new's arguments: its block would be lost.
     auto pump = KVM_TRY(ConsolePump::create(console, wires.ended, wires.hook));
     std::unique_ptr<Board> board(new Board(config, std::move(pump), wires));
@@ -75,7 +75,7 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
     }
     KVM_TRY(board->add_nets(config));
     KVM_TRY(board->add_guest_devices(config));
-    KVM_TRY(board->add_disks(config));
+    KVM_TRY(board->add_disks(config, std::move(images)));
     if (config.pci) {
         (void)board->pci();
     }
@@ -138,7 +138,7 @@ void Board::add_to(MachineReport& report) const {
     report.ports = ports_.unhandled();
     report.addresses = mmio_.unhandled();
     report.msrs = msrs_.list();
-    add_guest_devices_to(report);
+    add_virtio_to(report);
     for (const PinLine& line : lines_) {
         if (line.failures()) {
             report.notes.push_back(fmt::format("KVM_IRQ_LINE failed {} times for GSI {}",

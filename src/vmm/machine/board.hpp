@@ -70,9 +70,10 @@ public:
         TraceHook* hook = nullptr;  ///< sees what devices do, or null
         Log log;                    ///< for the devices
     };
-    /// Makes the devices and, for a kernel, writes the ACPI tables that tell of them.
+    /// Makes the devices and, for a kernel, writes the ACPI tables that tell of them. `images` are
+    /// those of the configuration's disks, open.
     static Result<std::unique_ptr<Board>> create(const MachineConfig& config, Console& console,
-                                                 Wires wires);
+                                                 std::vector<block::Image> images, Wires wires);
 
     Bus& ports() { return ports_; }
     Bus& mmio() { return mmio_; }
@@ -117,6 +118,7 @@ private:
     Result<void> add_virtio(std::unique_ptr<virtio::Device> device);
     Result<void> add_virtio_mmio(std::unique_ptr<virtio::Device> device);
     Result<void> add_virtio_pci(std::unique_ptr<virtio::Device> device);
+    void add_virtio_to(MachineReport& report) const;
     /// Made when it is first asked for.
     pci::Root& pci();
     /// The reset control register, and around it PCI's ports. After all devices.
@@ -127,9 +129,8 @@ private:
     Result<void> add_guest_devices(const MachineConfig& config);
     Result<void> add_console(const MachineConfig& config);
     Result<std::unique_ptr<virtio::PortPeer>> open_port(const ConsolePortConfig& port);
-    void add_guest_devices_to(MachineReport& report) const;
     // src/vmm/machine/disks.cpp
-    Result<void> add_disks(const MachineConfig& config);
+    Result<void> add_disks(const MachineConfig& config, std::vector<block::Image> images);
     Result<void> write_acpi_tables(const MachineConfig& config) const;
 
     InterruptLine& line(std::uint32_t gsi) {
@@ -175,7 +176,6 @@ private:
     // Of virtio_, or null.
     virtio::Console* console_ = nullptr;
     virtio::Balloon* balloon_ = nullptr;
-    virtio::Vsock* vsock_ = nullptr;
     PumpPort* stdio_ = nullptr;
     std::vector<std::string> notes_;
     std::vector<acpi::Device> nodes_;  // of what ACPI is to tell

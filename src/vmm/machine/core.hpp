@@ -85,7 +85,7 @@ protected:
     void record(std::unique_ptr<Recorder> recorder) { recorder_ = std::move(recorder); }
     /// Devices and, for a kernel, ACPI tables in `memory`, which must outlive this.
     Result<void> add_board(const MachineConfig& config, Console& console,
-                           const GuestMemory& memory);
+                           std::vector<block::Image> images, const GuestMemory& memory);
     Board& board() { return *board_; }
 
     // Any thread. The first end counts.
@@ -119,7 +119,7 @@ protected:
     virtual std::string dump_cpu(std::size_t index) = 0;
     // Any thread.
     virtual const GuestMemory& memory() const = 0;
-    virtual std::vector<KvmStatistic> kvm_statistics() const = 0;
+    virtual std::vector<Statistic> kvm_statistics() const = 0;
     /// Whether the vCPU can never run again of itself.
     virtual bool is_dead(std::size_t index) = 0;
 

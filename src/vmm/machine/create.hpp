@@ -29,7 +29,8 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     const MachineConfig& config, Console& console, System system, MachineEvents events,
     TraceHook* hook) {
     KVM_TRY(check(config));
-    (void)KVM_TRY(open_images(config));  // what is wrong with a disk is said before all else
+    auto images =
+        KVM_TRY(open_images(config));  // what is wrong with a disk is said before all else
     auto recorder = config.trace.empty() ? nullptr : std::make_unique<Recorder>(config);
     const Log log = events.log;
     const auto begin = std::chrono::steady_clock::now();
@@ -67,7 +68,7 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     impl->configure(config, std::move(events), std::move(notes));
     impl->trace(recorder ? recorder.get() : hook);
     KVM_TRY(impl->add_chips(config));
-    KVM_TRY(impl->add_board(config, console, impl->memory_));
+    KVM_TRY(impl->add_board(config, console, std::move(images), impl->memory_));
     KVM_TRY(impl->add_cpus(config.cpus, boot));
     if (recorder) {
         KVM_TRY(recorder->open());

@@ -18,8 +18,7 @@ Result<std::vector<block::Image>> open_images(const MachineConfig& config) {
     return images;
 }
 
-Result<void> Board::add_disks(const MachineConfig& config) {
-    std::vector<block::Image> images = KVM_TRY(open_images(config));
+Result<void> Board::add_disks(const MachineConfig& config, std::vector<block::Image> images) {
     for (std::size_t i = 0; i < images.size(); ++i) {
         const DiskConfig& wanted = config.disks[i];
         Reactor* const devices = KVM_TRY(reactor());

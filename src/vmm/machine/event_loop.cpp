@@ -98,9 +98,9 @@ Result<End> Core::live() {
 }
 
 Result<void> Core::add_board(const MachineConfig& config, Console& console,
-                             const GuestMemory& memory) {
+                             std::vector<block::Image> images, const GuestMemory& memory) {
     board_ = KVM_TRY(Board::create(
-        config, console,
+        config, console, std::move(images),
         {*this, signals(), *this, *this, *this, *this, memory, wakes_.ended, hook_, events_.log}));
     return {};
 }

@@ -61,7 +61,6 @@ Result<void> Board::add_guest_devices(const MachineConfig& config) {
     }
     if (config.vsock) {
         auto vsock = KVM_TRY(virtio::Vsock::create(*config.vsock));
-        vsock_ = vsock.get();
         KVM_TRY(add_virtio(std::move(vsock)));
     }
     return {};
@@ -89,19 +88,16 @@ Result<void> Board::set_balloon(std::uint64_t bytes) {
     return {};
 }
 
-void Board::add_guest_devices_to(MachineReport& report) const {
+void Board::add_virtio_to(MachineReport& report) const {
     report.notes.insert(report.notes.end(), notes_.begin(), notes_.end());
     if (!reactor_) {
         return;
     }
     reactor_->call([&] {
-        if (balloon_) {
-            report.balloon = balloon_->report();
-            report.notes.insert(report.notes.end(), report.balloon->notes.begin(),
-                                report.balloon->notes.end());
-        }
-        if (vsock_) {
-            report.vsock = vsock_->report();
+        for (const Virtio& virtio : virtio_) {
+            const virtio::Device& device = *virtio.device;
+            report.devices.push_back({std::string(device.name()), device.statistics()});
+            report.notes.insert(report.notes.end(), device.notes().begin(), device.notes().end());
         }
     });
 }

@@ -53,9 +53,7 @@ private:
         }
     }
 
-    std::vector<KvmStatistic> kvm_statistics() const override {
-        return sum_statistics(statistics_);
-    }
+    std::vector<Statistic> kvm_statistics() const override { return sum_statistics(statistics_); }
     kvm::Result<void> irq_line(kvm::Gsi gsi, kvm::Level level) override {
         return vm_.irq_line(gsi, level);
     }

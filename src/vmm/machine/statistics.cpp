@@ -12,13 +12,13 @@ bool is_scalar(const kvm::StatsDesc& desc) {
            desc.type != kvm::StatsType::log_hist;
 }
 
-void add(std::vector<KvmStatistic>& sums, const kvm::Stats& stats) {
+void add(std::vector<Statistic>& sums, const kvm::Stats& stats) {
     for (const kvm::StatsDesc& desc : stats.descriptors()) {
         if (!is_scalar(desc)) {
             continue;
         }
         const std::uint64_t value = stats.values(desc).front();
-        const auto known = std::ranges::find(sums, desc.name, &KvmStatistic::name);
+        const auto known = std::ranges::find(sums, desc.name, &Statistic::name);
         if (known == sums.end()) {
             sums.push_back({desc.name, value, desc.type == kvm::StatsType::cumulative});
         } else {
@@ -29,8 +29,8 @@ void add(std::vector<KvmStatistic>& sums, const kvm::Stats& stats) {
 
 }  // namespace
 
-std::vector<KvmStatistic> sum_statistics(std::span<const kvm::Fd> fds) {
-    std::vector<KvmStatistic> sums;
+std::vector<Statistic> sum_statistics(std::span<const kvm::Fd> fds) {
+    std::vector<Statistic> sums;
     for (const kvm::Fd& fd : fds) {
         auto own = fd.duplicate();
         if (!own) {

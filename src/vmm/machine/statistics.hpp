@@ -10,6 +10,6 @@ namespace vmm::detail {
 
 /// The scalars behind descriptors of KVM_GET_STATS_FD, those of the same name summed up. What
 /// cannot be read is left out.
-std::vector<KvmStatistic> sum_statistics(std::span<const kvm::Fd> fds);
+std::vector<Statistic> sum_statistics(std::span<const kvm::Fd> fds);
 
 }  // namespace vmm::detail

@@ -312,6 +312,10 @@ Result<void> read_line(std::string_view line, Trace& trace) {
         }
         return read_config(words, trace.config);
     }
+    if (first == "beside") {
+        trace.beside.emplace_back(words.next());
+        return words.finish();
+    }
     trace.events.push_back(KVM_TRY(read_event(words, first, trace.config.cpus)));
     return {};
 }

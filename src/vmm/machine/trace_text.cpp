@@ -14,7 +14,11 @@ using fake::to_hex;
 /// Settings that say what the devices are. A replay needs no other, and must not do what another
 /// says of this host: open disks, map files.
 constexpr auto kept = std::to_array<std::string_view>(
-    {"memory", "cpus", "acpi", "without", "fw-cfg", "test-devices"});
+    {"memory", "cpus", "acpi", "without", "fw-cfg", "test-devices", "pci"});
+
+/// Settings of devices that read and write the guest's memory by themselves: no replay has that.
+constexpr auto beside =
+    std::to_array<std::string_view>({"disk", "net", "rng", "console", "balloon", "vsock"});
 
 std::string optional_hex(const char* key, const std::optional<std::string>& bytes) {
     return bytes ? fmt::format(" {}={}", key, to_hex(*bytes)) : std::string();
@@ -125,6 +129,11 @@ std::string config_lines(const MachineConfig& config) {
         }
         for (const std::string& value : setting.get(config)) {
             lines += fmt::format("config {} {}\n", setting.name, escaped(value));
+        }
+    }
+    for (const std::string_view name : beside) {
+        if (!find_setting(name)->get(config).empty()) {
+            lines += fmt::format("beside {}\n", name);
         }
     }
     return lines;

@@ -298,6 +298,19 @@ void Balloon::ask_for_statistics() {
     timer_->start(options_.statistics);
 }
 
+std::vector<Statistic> Balloon::statistics() const {
+    std::vector<Statistic> all{
+        {"target-bytes", report_.target_bytes, false},
+        {"actual-bytes", report_.actual_bytes, false},
+        {"given-back-bytes", report_.given_back_bytes},
+        {"reported-bytes", report_.reported_bytes},
+    };
+    for (const auto& [name, value] : report_.statistics) {
+        all.push_back({"guest-" + name, value, false});
+    }
+    return all;
+}
+
 std::vector<std::byte> Balloon::save() {
     const Saved saved{target_pages_, actual_pages_};
     const auto bytes = std::as_bytes(std::span(&saved, 1));

@@ -185,6 +185,7 @@ Result<bool> Console::write_chain(Port& port, std::uint64_t& budget) {
         KVM_TRY(read(host_->memory(), chain_.readable, port.written, part));
         const std::size_t taken = port.peer->write(part);
         port.written += taken;
+        written_bytes_ += taken;
         budget -= taken;
         if (taken < part.size()) {
             return false;
@@ -215,6 +216,7 @@ Result<bool> Console::receive(std::size_t index) {
         }
         KVM_TRY(write(host_->memory(), chain_.writable, 0, std::span(bytes).first(size)));
         queue->push(chain_, static_cast<std::uint32_t>(size));
+        read_bytes_ += size;
         ++done;
     }
     if (done > 0) {
@@ -338,6 +340,10 @@ Result<std::uint32_t> Console::put_control(std::uint32_t id, Port& port) {
     KVM_TRY(write(host_->memory(), chain_.writable, 0, std::as_bytes(std::span(&control, 1))));
     KVM_TRY(write(host_->memory(), chain_.writable, sizeof control, more));
     return static_cast<std::uint32_t>(size);
+}
+
+std::vector<Statistic> Console::statistics() const {
+    return {{"written-bytes", written_bytes_}, {"read-bytes", read_bytes_}};
 }
 
 std::vector<std::byte> Console::save() {

@@ -61,6 +61,7 @@ Result<bool> Entropy::serve_one(Queue& queue) {
     }
     const std::uint32_t written = KVM_TRY(fill(chain_));
     bucket_.take(written, now());
+    bytes_ += written;
     queue.push(chain_, written);
     return true;
 }

@@ -182,6 +182,18 @@ void Net::link_changed(net::Link link) {
     }
 }
 
+std::vector<Statistic> Net::statistics() const {
+    return {
+        {"sent", counters_.sent},
+        {"sent-bytes", counters_.sent_bytes},
+        {"received", counters_.received},
+        {"received-bytes", counters_.received_bytes},
+        {"send-refused", counters_.send_refused},
+        {"filtered", counters_.filtered},
+        {"too-long", counters_.too_long},
+    };
+}
+
 std::vector<std::byte> Net::save() {
     // What was popped and not used is the driver's again.
     for (std::uint16_t i = 0; host_ && i < lanes_.size(); ++i) {

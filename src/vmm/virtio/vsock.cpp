@@ -51,6 +51,16 @@ VsockReport Vsock::report() const {
     return report;
 }
 
+std::vector<Statistic> Vsock::statistics() const {
+    const VsockReport now = report();
+    return {
+        {"open", now.open, false},
+        {"opened", now.opened},
+        {"refused", now.refused},
+        {"broken", now.broken},
+    };
+}
+
 std::vector<std::byte> Vsock::save() { return {saved_version}; }
 
 Result<void> Vsock::restore(std::span<const std::byte> bytes) {
