@@ -46,7 +46,7 @@ TEST_F(VirtioChain, that_is_too_short_says_so) {
     const std::vector<Buffer> buffers{{0_gpa, 4}, {0x100_gpa, 4}};
     EXPECT_EQ(code(read(memory, buffers, 4, first(5))), ENODATA);
     EXPECT_EQ(message(write(memory, buffers, 9, first(1))),
-              "virtio buffers of 8 bytes: there are no 1 from offset 9 on");
+              "buffers of 8 bytes: there are no 1 from offset 9 on");
     EXPECT_EQ(code(read(memory, buffers, ~std::uint64_t(0), first(1))), ENODATA);
     EXPECT_EQ(code(read(memory, {}, 0, first(1))), ENODATA);
     EXPECT_EQ(code(read(memory, {}, 0, first(0))), -1);

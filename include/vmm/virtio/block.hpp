@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 #include <vmm/block/disk.hpp>
+#include <vmm/block/pool.hpp>
 #include <vmm/virtio/device.hpp>
 
 namespace vmm::virtio {
@@ -55,7 +56,6 @@ private:
     Written answer(const Chain& chain, std::uint8_t status) const;
     Result<void> put_status(const Chain& chain, std::uint8_t status) const;
     Job& take_job(std::uint16_t queue, Chain& chain);
-    void release(Job& job);
     void completed(std::span<block::Request* const> requests) override;
     void finish(Job& job);
 
@@ -70,8 +70,7 @@ private:
     std::uint64_t more_ = 0;               // queues that were not served to the end
     std::uint64_t used_ = 0;               // queues with chains that were used
     Chain chain_;
-    std::vector<std::unique_ptr<Job>> jobs_;  // all
-    std::vector<Job*> free_;
+    block::Pool<Job> jobs_;
 };
 
 }  // namespace vmm::virtio

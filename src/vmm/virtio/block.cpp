@@ -257,7 +257,7 @@ Block::Written Block::transfer(std::uint16_t queue, Chain& chain, const Header& 
     const Access access = in ? Access::read_write : Access::read_only;
     if (!iovecs(host_->memory(), buffers, from, length, access, job.parts)) {
         std::swap(chain, job.chain);
-        release(job);
+        jobs_.give_back(job);
         return answer(chain, status_error);
     }
     disk_->submit(job);
@@ -322,12 +322,7 @@ Block::Written Block::answer(const Chain& chain, std::uint8_t status) const {
 }
 
 Block::Job& Block::take_job(std::uint16_t queue, Chain& chain) {
-    if (free_.empty()) {
-        jobs_.push_back(std::make_unique<Job>());
-        free_.push_back(jobs_.back().get());
-    }
-    Job& job = *free_.back();
-    free_.pop_back();
+    Job& job = jobs_.take();
     job.queue = queue;
     job.parts.clear();
     job.unmap = block::Unmap::no;
@@ -337,15 +332,13 @@ Block::Job& Block::take_job(std::uint16_t queue, Chain& chain) {
     return job;
 }
 
-void Block::release(Job& job) { free_.push_back(&job); }
-
 void Block::completed(std::span<block::Request* const> requests) {
     for (block::Request* const request : requests) {
         Job& job = static_cast<Job&>(*request);
         if (host_) {
             finish(job);
         }
-        release(job);
+        jobs_.give_back(job);
     }
     for (std::uint64_t used = std::exchange(used_, 0); host_ && used != 0; used &= used - 1) {
         host_->interrupt(static_cast<std::uint16_t>(std::countr_zero(used)));
