@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0 OR MIT
-"""disk_test.py KVMXX: Debian's cloud kernel with its root on ext4 on a virtio disk, on the real kvm-amd, in the lab. What
-it has synced is there when the program is killed at once, and when the guest switches itself off: the journal is replayed,
+"""disk_test.py KVMXX [TEST]: Debian's cloud kernel with its root on ext4 on a virtio disk, and on NVMe without an initial RAM disk,
+on the real kvm-amd, in the lab. What it has synced is there when the program is killed at once, and when the guest switches itself off: the journal is replayed,
 the file system is clean, and the files have the sums that the guest said. 77 where the lab cannot run or there is no
 kernel."""
 
@@ -40,7 +40,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 exec </dev/console >/dev/console 2>&1
-echo "guest: root is $(mount | grep ' on / ' | head -1), serial $(cat /sys/block/vda/serial)"
+echo "guest: root is $(mount | grep ' on / ' | head -1), serial $(cat $(ls /sys/block/vda/serial /sys/block/nvme0n1/device/serial 2>/dev/null))"
 for i in 1 2 3 4 5 6 7 8; do
     dd if=/dev/urandom of=/data/$i bs=61440 count=$i 2>/dev/null
 done
@@ -59,12 +59,12 @@ done
 
 # In the lab: the machine's output, then what the host finds on the disk.
 INSIDE = r"""
-kvmxx=$1 kernel=$2 initrd=$3 image=$4
+kvmxx=$1 kernel=$2 image=$3 initrd=$4
 machine() { # NAME WORD OPTION...: WORD is what the guest is to do
     echo "=== $1"
     cp --sparse=always "$image" /dev/shm/disk.img
-    "$kvmxx" run --kernel "$kernel" --initrd "$initrd" --memory 256M --timeout 100 "${@:3}" \
-        --cmdline "console=ttyS0 quiet loglevel=0 panic=-1 $2" </dev/null >/dev/shm/output 2>&1 &
+    "$kvmxx" run --kernel "$kernel" ${initrd:+--initrd "$initrd"} --memory 256M --timeout 100 "${@:3}" \
+        --cmdline "console=ttyS0 quiet loglevel=0 panic=-1 root=/dev/nvme0n1 rw $2" </dev/null >/dev/shm/output 2>&1 &
     if [ "$2" = kill ]; then
         for try in $(seq 1000); do
             sleep 0.2
@@ -86,10 +86,17 @@ machine() { # NAME WORD OPTION...: WORD is what the guest is to do
     echo "=== end"
 }
 disk=path=/dev/shm/disk.img,serial=LAB-1
+"""
+VIRTIO = r"""
 machine poweroff poweroff --disk "$disk"
 machine killed kill --disk "$disk,queues=2" --cpus 2
 machine threads kill --disk "$disk,engine=threads" --cpus 4
 machine pci kill --disk "$disk,queues=4" --cpus 4 --virtio-transport pci
+"""
+NVME = r"""
+machine poweroff poweroff --disk "$disk,bus=nvme"
+machine killed kill --disk "$disk,bus=nvme,queues=2" --cpus 2
+machine threads kill --disk "$disk,bus=nvme,queues=4,engine=threads" --cpus 4
 """
 
 
@@ -99,7 +106,7 @@ def make_image(made):
     for name in ("bin", "dev", "proc", "sys", "sbin", "data"):
         os.makedirs(os.path.join(root, name))
     shutil.copy(linux_guest.busybox(), os.path.join(root, "bin"))
-    for name in ("sh", "mount", "cat", "grep", "head", "dd", "sync", "sha256sum", "poweroff", "rm"):
+    for name in ("sh", "mount", "cat", "ls", "grep", "head", "dd", "sync", "sha256sum", "poweroff", "rm"):
         os.symlink("busybox", os.path.join(root, "bin", name))
     with open(os.path.join(root, "sbin/init"), "w") as file:
         file.write(INIT)
@@ -109,24 +116,28 @@ def make_image(made):
 
 
 @functools.cache
-def outcome():
+def outcome(machines):
     """{machine: output} of one run of the lab."""
     init = INITRD.replace("@MODULES@", " ".join(map(os.path.basename, MODULES)))
     with tempfile.TemporaryDirectory() as made:
         initrd = os.path.join(made, "initrd")
-        linux_guest.write_initrd(initrd, ("disk",), {"init": init}, MODULES)
-        printed = linux_guest.run_in_lab("bash", "-c", INSIDE, "inside", KVMXX, linux_guest.kernel(), initrd,
-                                         make_image(made), timeout=500)
+        if machines == NVME:
+            initrd = ""
+        else:
+            linux_guest.write_initrd(initrd, ("disk",), {"init": init}, MODULES)
+        printed = linux_guest.run_in_lab("bash", "-c", INSIDE + machines, "inside", KVMXX, linux_guest.kernel(),
+                                         make_image(made), initrd, timeout=500)
     return dict(re.findall(r"^=== (\w+)\n(.*?)^=== end", printed, re.S | re.M))
 
 
-
 class Disks(unittest.TestCase):
+    MACHINES = VIRTIO
+
     def check(self, machine, status):
-        self.assertIn(machine, outcome())
-        output = outcome()[machine]
+        self.assertIn(machine, outcome(self.MACHINES))
+        output = outcome(self.MACHINES)[machine]
         self.assertIn(f"status {status}\n", output)
-        self.assertRegex(output, "guest: root is /dev/(root|vda) on / type ext4 .*serial LAB-1")
+        self.assertRegex(output, "guest: root is /dev/\\w+ on / type ext4 .*serial LAB-1")
         self.assertIn("host: clean", output)
         synced = re.findall(r"guest: synced (\w{64}) (/data/\d)", output)
         self.assertEqual(len(synced), 8)
@@ -141,8 +152,17 @@ class Disks(unittest.TestCase):
     def test_nor_by_threads_with_4_cpus(self):
         self.check("threads", 137)
 
+
+class VirtioDisks(Disks):
     def test_nor_behind_pci(self):
         self.check("pci", 137)
+
+
+class NvmeDisks(Disks):
+    MACHINES = NVME
+
+
+del Disks  # whose tests are these two's
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ TEST(FakeMachine, ReportsWhatItsDevicesHaveDone) {
     MachineConfig config;
     config.memory_bytes = 2 << 20;
     config.disks.push_back({.image = {image, Access::read_only}});
+    config.disks.push_back({.image = {image, Access::read_only}, .bus = DiskBus::nvme});
     config.balloon = {.target_bytes = 1 << 20};
     config.consoles.push_back({});
     config.rng.emplace();
@@ -123,8 +124,8 @@ TEST(FakeMachine, ReportsWhatItsDevicesHaveDone) {
                 << device.name << " " << statistic.name;
         }
     }
-    EXPECT_EQ(names,
-              (std::vector<std::string>{"console", "rng", "balloon", "vsock", "disk " + image}));
+    EXPECT_EQ(names, (std::vector<std::string>{"console", "rng", "balloon", "vsock",
+                                               "disk " + image, "disk " + image}));
     std::filesystem::remove(image);
 }
 

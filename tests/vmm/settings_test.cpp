@@ -173,7 +173,7 @@ TEST(Settings, DisksAreMadeOfParts) {
     ASSERT_TRUE(disk);
     MachineConfig config;
     const std::string all =
-        "path=/x,,y,readonly,direct,serial=S1,queues=4,engine=threads,bps=1M,bps-burst=2M,iops=100,"
+        "path=/x,,y,bus=nvme,readonly,direct,serial=S1,queues=4,engine=threads,bps=1M,bps-burst=2M,iops=100,"
         "iops-burst=7";
     ASSERT_TRUE(disk->set(config, "path=a"));
     ASSERT_TRUE(disk->set(config, all));
@@ -181,6 +181,7 @@ TEST(Settings, DisksAreMadeOfParts) {
     EXPECT_EQ(config.disks[0], (DiskConfig{.image = {.path = "a"}}));
     const DiskConfig want{
         .image = {"/x,y", Access::read_only, block::Caching::direct},
+        .bus = DiskBus::nvme,
         .serial = "S1",
         .queues = 4,
         .engine = block::EngineKind::threads,
@@ -192,6 +193,7 @@ TEST(Settings, DisksAreMadeOfParts) {
     EXPECT_EQ(refusal("disk", "path=a,queues=0"), "queues: a disk needs one");
     EXPECT_EQ(refusal("disk", "path=a,queues=65"),
               "queues: '65' is not a number of queues, 1 to 64");
+    EXPECT_EQ(refusal("disk", "path=a,bus=ide"), "bus: 'ide' is not virtio or nvme");
     EXPECT_EQ(refusal("disk", "path=a,engine=aio"),
               "engine: 'aio' is not auto, io_uring or threads");
     EXPECT_EQ(refusal("disk", "path=a,bps=x"), "bps: 'x' is not a size, such as 512M or 2G");

@@ -77,9 +77,16 @@ struct NetConfig {
     friend bool operator==(const NetConfig&, const NetConfig&) = default;
 };
 
-/// A disk of the guest's, by virtio.
+/// What a disk is to its guest.
+enum class DiskBus {
+    virtio,  ///< a virtio block device
+    nvme,    ///< an NVMe controller with one namespace: a PCI function, so that there is a PCI bus
+};
+
+/// A disk of the guest's.
 struct DiskConfig {
     block::ImageConfig image{};
+    DiskBus bus = DiskBus::virtio;
     std::string serial{};      ///< at most 20 bytes
     std::uint16_t queues = 1;  ///< 1 to 64
     block::EngineKind engine = block::EngineKind::automatic;

@@ -32,7 +32,7 @@ struct MachineReport {
     std::vector<Unhandled> ports;       ///< port accesses that no device answered
     std::vector<Unhandled> addresses;   ///< memory accesses that no device answered
     std::vector<Unhandled> msrs;        ///< MSRs that KVM does not know: the guest got a #GP
-    std::vector<DeviceReport> devices;  ///< those of virtio, in the order of their places
+    std::vector<DeviceReport> devices;  ///< virtio's in the order of their places, then NVMe's
     /// KVM's own of the VM, and of its vCPUs summed up: scalars alone, in its order; none where it
     /// tells none (before Linux 5.14). KVM_GET_STATS_FD.
     std::vector<Statistic> kvm;

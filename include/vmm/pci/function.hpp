@@ -41,6 +41,8 @@ struct Identity {
     std::uint16_t subsystem = 0;
 };
 
+class Msix;
+
 /// A pin that several functions share: up while one of them raises it. Any thread.
 class SharedLine {
 public:
@@ -101,6 +103,8 @@ protected:
     /// can write. Its offset.
     std::uint16_t add_capability(std::uint8_t id, std::span<const std::byte> body,
                                  std::span<const std::byte> writable);
+    /// The same of MSI-X, whose table and pending bits are at these offsets of BAR 0.
+    std::uint16_t add_msix(const Msix& msix, std::uint32_t table, std::uint32_t pending);
 
     /// The guest is about to read, or has written, bytes of the configuration space.
     virtual void config_read(std::uint16_t /*offset*/, std::size_t /*size*/) {}

@@ -15,6 +15,7 @@
 #include <vmm/machine/console_pump.hpp>
 #include <vmm/machine/report.hpp>
 #include <vmm/machine/trace_hook.hpp>
+#include <vmm/nvme/pci.hpp>
 #include <vmm/pci/root.hpp>
 #include <vmm/virtio/console.hpp>
 #include <vmm/virtio/mmio.hpp>
@@ -131,6 +132,8 @@ private:
     Result<std::unique_ptr<virtio::PortPeer>> open_port(const ConsolePortConfig& port);
     // src/vmm/machine/disks.cpp
     Result<void> add_disks(const MachineConfig& config, std::vector<block::Image> images);
+    Result<void> add_nvme(std::unique_ptr<block::Disk> disk,
+                          const nvme::Controller::Options& options);
     Result<void> write_acpi_tables(const MachineConfig& config) const;
 
     InterruptLine& line(std::uint32_t gsi) {
@@ -172,6 +175,7 @@ private:
         std::unique_ptr<virtio::PciDevice> pci;
     };
     std::vector<Virtio> virtio_;
+    std::vector<std::unique_ptr<nvme::PciDevice>> nvme_;
     PowerButton* power_button_ = nullptr;  // one of devices_
     // Of virtio_, or null.
     virtio::Console* console_ = nullptr;

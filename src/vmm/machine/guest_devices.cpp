@@ -99,6 +99,9 @@ void Board::add_virtio_to(MachineReport& report) const {
             report.devices.push_back({std::string(device.name()), device.statistics()});
             report.notes.insert(report.notes.end(), device.notes().begin(), device.notes().end());
         }
+        for (const auto& device : nvme_) {
+            report.devices.push_back({std::string(device->name()), device->statistics()});
+        }
     });
 }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <fmt/format.h>
 #include <vmm/pci/function.hpp>
+#include <vmm/pci/msix.hpp>
 
 namespace vmm::pci {
 
@@ -79,6 +80,17 @@ std::uint16_t Function::add_capability(std::uint8_t id, std::span<const std::byt
     last_link_ = static_cast<std::uint16_t>(at + 1);
     free_ = static_cast<std::uint16_t>((at + 2 + body.size() + 3) & ~std::size_t{3});
     return at;
+}
+
+std::uint16_t Function::add_msix(const Msix& msix, std::uint32_t table, std::uint32_t pending) {
+    struct [[gnu::packed]] Capability {
+        std::uint16_t control;
+        std::uint32_t table, pending;  // the low bits are the BAR's number, 0
+    };
+    const Capability body{static_cast<std::uint16_t>(msix.vectors() - 1), table, pending};
+    const Capability writable{Msix::enable | Msix::mask_all, 0, 0};
+    return add_capability(Msix::capability_id, std::as_bytes(std::span(&body, 1)),
+                          std::as_bytes(std::span(&writable, 1)));
 }
 
 void Function::read_config(std::uint16_t offset, std::span<std::byte> data) {

@@ -30,11 +30,6 @@ struct [[gnu::packed]] Extended {  // notify: the multiplier; window: the data
 };
 constexpr std::uint16_t window_bar = 4, window_offset = 8, window_size = 12, window_data = 16;
 
-struct [[gnu::packed]] MsixCapability {
-    std::uint16_t control;
-    std::uint32_t table, pending;  // the low bits are the BAR's number, 0
-};
-
 /// PCI Code and ID Assignment 1.11: what a driver by class alone would take it for.
 std::uint32_t class_of(DeviceType type) {
     switch (type) {
@@ -104,10 +99,7 @@ void PciDevice::add_capabilities() {
     std::fill(writable.begin() + window_offset - 2, writable.end(), std::byte{0xff});
     window_capability_ = add_capability(vendor_capability, bytes_of(window), writable);
 
-    const MsixCapability msix{static_cast<std::uint16_t>(msix_->vectors() - 1), table_offset,
-                              pending_offset};
-    const MsixCapability mask{pci::Msix::enable | pci::Msix::mask_all, 0, 0};
-    msix_capability_ = add_capability(pci::Msix::capability_id, bytes_of(msix), bytes_of(mask));
+    msix_capability_ = add_msix(*msix_, table_offset, pending_offset);
 }
 
 PciDevice::~PciDevice() { bar_placed(0, std::nullopt); }

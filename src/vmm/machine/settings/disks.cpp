@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::array disk_keys{
     Key{"path", KeyKind::path, KeyCount::required},
+    Key{"bus", KeyKind::text},
     Key{"readonly", KeyKind::flag},
     Key{"direct", KeyKind::flag},
     Key{"serial", KeyKind::text},
@@ -21,6 +22,11 @@ constexpr std::array disk_keys{
     Key{"iops", KeyKind::text},
     Key{"iops-burst", KeyKind::text},
 };
+
+constexpr Names<DiskBus, 2> bus_names{{
+    {"virtio", DiskBus::virtio},
+    {"nvme", DiskBus::nvme},
+}};
 
 constexpr Names<block::EngineKind, 3> engine_names{{
     {"auto", block::EngineKind::automatic},
@@ -46,6 +52,13 @@ Result<void> add_disk(MachineConfig& config, const std::string& text) {
     disk.image.path = *values.find("path");
     disk.image.access = values.has("readonly") ? Access::read_only : Access::read_write;
     disk.image.caching = values.has("direct") ? block::Caching::direct : block::Caching::page_cache;
+    if (const std::string* const bus = values.find("bus")) {
+        const auto parsed = parse_name(bus_names, *bus, "virtio or nvme");
+        if (!parsed) {
+            return about_key("bus", parsed.error());
+        }
+        disk.bus = *parsed;
+    }
     if (const std::string* const serial = values.find("serial")) {
         disk.serial = *serial;
         if (serial->size() > 20) {
@@ -87,6 +100,7 @@ Values get_disks(const MachineConfig& config) {
         };
         KeyValues values;
         values.add("path", disk.image.path)
+            .add_if(disk.bus != DiskBus::virtio, "bus", name_of(bus_names, disk.bus))
             .add_if(disk.image.access == Access::read_only, "readonly")
             .add_if(disk.image.caching == block::Caching::direct, "direct")
             .add_if(!disk.serial.empty(), "serial", disk.serial)
@@ -104,8 +118,8 @@ Values get_disks(const MachineConfig& config) {
 
 constexpr std::array table{
     Setting{"disk", SettingKind::list, "path=FILE,...",
-            "A disk: readonly, direct, serial=, queues=, engine=, bps=, iops=", "", add_disk,
-            get_disks, disk_keys},
+            "A disk: bus=nvme, readonly, direct, serial=, queues=, engine=, bps=, iops=", "",
+            add_disk, get_disks, disk_keys},
 };
 
 }  // namespace
