@@ -3,15 +3,10 @@
 // A driver that does what it likes to virtio-blk. The first byte says how the queue is: bit 0
 // packed, bit 1 a read-only disk, bit 2 without a cache. Then records: what kind, with 3 bits of
 // arguments above, and what each takes.
+#include "disk.hpp"
 #include "records.hpp"
 
 #include <array>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <vmm/virtio/block.hpp>
 #include <vmm/virtio/transport.hpp>
 #include <vmm/virtio_driver.hpp>
@@ -21,7 +16,6 @@ namespace {
 using namespace vmm;
 
 using fuzz::check;
-using fuzz::fail_now;
 using fuzz::Records;
 
 struct Nobody final : virtio::Interrupts {
@@ -29,51 +23,7 @@ struct Nobody final : virtio::Interrupts {
     void config() override {}
 };
 
-constexpr std::uint64_t ram = 1 << 20;
-constexpr std::uint64_t disk_size = 64 << 10;
-
-/// Does at once what it is asked for: each run is the same.
-class DirectEngine final : public block::Engine {
-public:
-    std::string_view name() const override { return "direct"; }
-    void submit(block::Task& task) override {
-        using enum block::Task::Call;
-        const auto offset = static_cast<off_t>(task.offset);
-        const auto count = static_cast<int>(task.parts.size());
-        if (task.offset > disk_size) {
-            fail_now("a call beyond the disk\n");
-        }
-        task.result = task.call == read    ? ::preadv(task.file, task.parts.data(), count, offset)
-                      : task.call == write ? ::pwritev(task.file, task.parts.data(), count, offset)
-                      : task.call == allocate ? ::fallocate(task.file, task.mode, offset,
-                                                            static_cast<off_t>(task.length))
-                                              : 0;
-        if (task.result < 0) {
-            if (task.call != allocate) {  // of which a memfd has but some kinds
-                fail_now("a call that the host refuses\n");
-            }
-            task.result = -errno;
-        }
-        finished_.push_back(&task);
-    }
-    void start() override {}
-    void collect(std::vector<block::Task*>& finished) override {
-        finished.insert(finished.end(), finished_.begin(), finished_.end());
-        finished_.clear();
-    }
-    void wait() override {}
-    kvm::FdRef event() const override { return event_; }
-
-private:
-    kvm::EventFd event_ = *kvm::EventFd::create(0, kvm::EventFdFlag::nonblock);
-    std::vector<block::Task*> finished_;
-};
-
-const std::string& image_path() {
-    static const int fd = ::memfd_create("disk", 0);
-    static const std::string path = "/proc/self/fd/" + std::to_string(fd);
-    return path;
-}
+using fuzz::ram;
 
 virtio::Buffer buffer(Records& input) {
     const auto address = input.next<std::uint32_t>();
@@ -124,14 +74,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         check(GuestMemory::create(std::array{Region{kvm::Gpa(0), ram}}));
     Records input(std::as_bytes(std::span(data, size)));
     const auto setup = input.next<std::uint8_t>();
-    if (::truncate(image_path().c_str(), disk_size) != 0) {
-        fail_now("no image\n");
-    }
     const auto reactor = check(Reactor::create());
-    auto image = check(
-        block::Image::open({image_path(), setup & 2 ? Access::read_only : Access::read_write}));
-    auto disk = check(
-        block::FileDisk::create(std::move(image), std::make_unique<DirectEngine>(), *reactor, {}));
+    auto disk = fuzz::make_disk(*reactor, setup & 2 ? Access::read_only : Access::read_write);
     const auto device = check(virtio::Block::create(std::move(disk), {.queue_size = 64}, *reactor));
     Nobody nobody;
     const auto transport =

@@ -114,6 +114,23 @@ TEST_F(NvmeBuffers, BuffersThatLieAreRefusedOrReported) {
     EXPECT_FALSE(failed());
 }
 
+TEST_F(NvmeBuffers, AHeadThatLiesWhileThereIsAPinIsReportedOnce) {
+    begin();
+    const auto at = bus->read_config<std::uint8_t>(1, pci::reg::capabilities);
+    bus->write_config<std::uint16_t>(1, at + 2u, 0);
+    put({.opcode = 0, .nsid = 1});
+    tell(2, 1);
+    tell(3, 99);
+    signal(2);
+    EXPECT_TRUE(bus->lines[1].up());
+    EXPECT_GE(complaints("completion queue 1 has a doorbell value that is none: 99"), 1u);
+    EXPECT_LT(complaints("completion queue 1"), 5u);
+    ASSERT_TRUE(take());
+    tell(3, 1);
+    set(reg::doorbells + 12, 1u);
+    EXPECT_FALSE(bus->lines[1].up());
+}
+
 TEST_F(NvmeBuffers, DoorbellsGoWithTheBarAndTheQueue) {
     begin(2);
     bus->place(1, PciBus::high);

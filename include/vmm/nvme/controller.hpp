@@ -152,7 +152,7 @@ private:
     Parts parts_;
     Namespace namespace_;
     std::optional<Reactor::Timer> again_;  // always, once created
-    ControllerState state_;                // but of the queues and health
+    ControllerState state_;                // but of the queues
     // By id; 0 are the admin's.
     std::vector<std::unique_ptr<Submission>> submissions_;
     std::vector<std::unique_ptr<Completions>> completions_;

@@ -83,6 +83,7 @@ void Controller::write(std::uint64_t offset, std::span<const std::byte> data) {
         if (offset >= reg::doorbells) {
             if (offset % 4 == 0 && data.size() == 4) {
                 ring((offset - reg::doorbells) / 4, static_cast<std::uint32_t>(value));
+                announce();
             }
         } else if (natural(offset, data.size())) {
             write_register(offset, data.size(), value);

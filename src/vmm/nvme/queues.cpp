@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include "queues.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <fmt/format.h>
@@ -118,7 +119,6 @@ void Controller::bad_doorbell(std::uint8_t what, std::uint64_t index, std::uint3
     constexpr std::uint32_t error_log = 1 << 16;
     note_error({static_cast<std::uint16_t>(index / 2), 0xffff}, Status::invalid_field);
     report_event(error_log | std::uint32_t{what} << 8);
-    announce();
 }
 
 bool Controller::accept_tail(Submission& queue, std::uint32_t tail) {
@@ -175,7 +175,6 @@ void Controller::ring(std::uint64_t index, std::uint32_t value) {
     }
     if (id == 0) {
         deliver_event();
-        announce();
     }
 }
 
@@ -310,17 +309,19 @@ void Controller::announce() {
 
 /// A pin is up while there is an entry that the driver has not taken: 7.5.1.1.
 void Controller::update_pin() {
+    const auto is_up = [](const auto& queue) {
+        return queue && queue->state.interrupts && queue->used() > 0;
+    };
     bool up = false;
     if (alive() && !parts_.link.has_messages() && (state_.interrupt_mask & 1) == 0) {
-        for (const auto& queue : completions_) {
-            if (!queue || !queue->state.interrupts) {
-                continue;
+        if (state_.doorbells) {
+            for (const auto& queue : completions_) {
+                if (is_up(queue)) {
+                    find_head(*queue);  // which may report an event, in the admin's queue
+                }
             }
-            if (state_.doorbells && queue->used() > 0) {
-                find_head(*queue);
-            }
-            up = up || queue->used() > 0;
         }
+        up = std::ranges::any_of(completions_, is_up);
     }
     parts_.link.set_pin(up ? kvm::Level::high : kvm::Level::low);
 }
