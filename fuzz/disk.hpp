@@ -3,6 +3,7 @@
 
 #include "records.hpp"
 
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <string>
@@ -53,18 +54,19 @@ private:
     std::vector<block::Task*> finished_;
 };
 
-inline const std::string& image_path() {
-    static const int fd = ::memfd_create("disk", 0);
-    static const std::string path = "/proc/self/fd/" + std::to_string(fd);
-    return path;
+/// A file for each access: a disk locks its own.
+inline const std::string& image_path(Access access) {
+    const auto make = [] { return "/proc/self/fd/" + std::to_string(::memfd_create("disk", 0)); };
+    static const std::array paths{make(), make()};
+    return paths[access == Access::read_only];
 }
 
 /// A disk of disk_size bytes, which are what the last one left.
 inline std::unique_ptr<block::Disk> make_disk(Reactor& reactor, Access access) {
-    if (::truncate(image_path().c_str(), disk_size) != 0) {
+    if (::truncate(image_path(access).c_str(), disk_size) != 0) {
         fail_now("no image\n");
     }
-    auto image = check(block::Image::open({image_path(), access}));
+    auto image = check(block::Image::open({image_path(access), access}));
     return check(
         block::FileDisk::create(std::move(image), std::make_unique<DirectEngine>(), reactor, {}));
 }

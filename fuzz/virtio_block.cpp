@@ -25,6 +25,26 @@ struct Nobody final : virtio::Interrupts {
 
 using fuzz::ram;
 
+/// A disk and its transport, which serve many runs, reset before each: making them would take
+/// longer than a run does.
+struct Machine {
+    explicit Machine(Access access) : reactor(check(Reactor::create())) {
+        auto disk = fuzz::make_disk(*reactor, access);
+        device = check(virtio::Block::create(std::move(disk), {.queue_size = 64}, *reactor));
+        transport = check(virtio::Transport::create({*device, memory(), *reactor, nobody, {}}));
+    }
+    static const GuestMemory& memory() {
+        static const GuestMemory all =
+            check(GuestMemory::create(std::array{Region{kvm::Gpa(0), ram}}));
+        return all;
+    }
+
+    Nobody nobody;
+    std::unique_ptr<Reactor> reactor;
+    std::unique_ptr<virtio::Block> device;
+    std::unique_ptr<virtio::Transport> transport;
+};
+
 virtio::Buffer buffer(Records& input) {
     const auto address = input.next<std::uint32_t>();
     const auto length = input.next<std::uint16_t>();
@@ -70,19 +90,16 @@ void offer(test::QueueDriver& queue, const GuestMemory& memory, Records& input, 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const GuestMemory memory =
-        check(GuestMemory::create(std::array{Region{kvm::Gpa(0), ram}}));
+    const GuestMemory& memory = Machine::memory();
     Records input(std::as_bytes(std::span(data, size)));
     const auto setup = input.next<std::uint8_t>();
-    const auto reactor = check(Reactor::create());
-    auto disk = fuzz::make_disk(*reactor, setup & 2 ? Access::read_only : Access::read_write);
-    const auto device = check(virtio::Block::create(std::move(disk), {.queue_size = 64}, *reactor));
-    Nobody nobody;
-    const auto transport =
-        check(virtio::Transport::create({*device, memory, *reactor, nobody, {}}));
+    static Machine writable(Access::read_write);
+    static Machine read_only(Access::read_only);
+    const Machine& machine = setup & 2 ? read_only : writable;
+    virtio::Transport* const transport = machine.transport.get();
 
     namespace feature = virtio::feature;
-    std::uint64_t features = device->features() | feature::version_1;
+    std::uint64_t features = machine.device->features() | feature::version_1;
     features &= setup & 1 ? ~std::uint64_t{0} : ~feature::ring_packed;
     features &= setup & 4 ? ~(std::uint64_t{1} << 9) : ~std::uint64_t{0};
     const auto start = [&] {
@@ -126,9 +143,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             default:
                 offer(*queue, memory, input, argument);
                 transport->notify(0);
-                while (reactor->turn(std::chrono::milliseconds(0)) > 0) {
+                while (machine.reactor->turn(std::chrono::milliseconds(0)) > 0) {
                 }
         }
     }
+    transport->set_status(0);
     return 0;
 }

@@ -43,8 +43,8 @@ private:
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace vmm;
-    std::array<Port*, 2> ports{};
-    const auto make = [&] {
+    static std::array<Port*, 2> ports{};
+    const auto make = [] {
         std::vector<virtio::ConsolePort> list;
         for (Port*& port : ports) {
             auto made = std::make_unique<Port>();
@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return std::make_unique<virtio::Console>(std::move(list));
     };
     return fuzz::run(std::as_bytes(std::span(data, size)), make,
-                     [&](virtio::Console& console, fuzz::Records& input) {
+                     [](virtio::Console& console, fuzz::Records& input) {
                          const auto what = input.next<std::uint8_t>();
                          if (what & 2) {
                              console.resize({what, what});

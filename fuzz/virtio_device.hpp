@@ -24,18 +24,26 @@ class Guest final : virtio::Interrupts {
 public:
     static constexpr std::uint64_t ram = 1 << 20, rom = 2 << 20, queues = 0x80000;
 
-    explicit Guest(std::uint64_t features) : wanted_(features) {}
+    Guest() {  // which ends before these do
+        (void)memory();
+        (void)reactor();
+    }
 
-    void start(virtio::Device& device) {
+    /// Resets the device, which is made known to the transport if it was not, and drives it anew.
+    void start(virtio::Device& device, std::uint64_t wanted) {
         using namespace virtio;
-        connect(device);
+        if (transport_) {
+            transport_->set_status(0);
+        } else {
+            connect(device);
+        }
         transport_->set_status(status::acknowledge);
         transport_->set_status(status::driver);
         std::uint64_t features = 0;
         for (std::uint32_t word = 0; word < 2; ++word) {
             transport_->select_device_features(word);
             transport_->select_driver_features(word);
-            const std::uint64_t mask = (wanted_ | feature::version_1) >> (32 * word);
+            const std::uint64_t mask = (wanted | feature::version_1) >> (32 * word);
             const auto bits = static_cast<std::uint32_t>(transport_->device_features() & mask);
             transport_->set_driver_features(bits);
             features |= std::uint64_t(bits) << (32 * word);
@@ -52,7 +60,8 @@ public:
         }
         transport_->set_status(status::driver_ok);
     }
-    void stop() { transport_.reset(); }
+    void reset() { transport_->set_status(0); }
+    void unplug() { transport_.reset(); }
     /// Goes on with another device.
     void move_to(virtio::Device& device) {
         const auto state = check(transport_->save());
@@ -104,10 +113,7 @@ public:
         transport_->write_config(offset, part);
         transport_->read_config(offset, part);
     }
-    void turn() {
-        for (int i = 0; i < 4 && reactor().turn(std::chrono::milliseconds(0)) > 0; ++i) {
-        }
-    }
+    void turn() { (void)reactor().turn(std::chrono::milliseconds(0)); }
 
     static const GuestMemory& memory() {
         static const GuestMemory all = check(GuestMemory::create(
@@ -130,19 +136,32 @@ private:
     void used(std::uint16_t) override {}
     void config() override {}
 
-    std::uint64_t wanted_;
     std::map<std::uint16_t, std::unique_ptr<test::QueueDriver>> drivers_;
     std::unique_ptr<virtio::Transport> transport_;
 };
 
-/// `make()` makes a device; `host(device, input)` is what happens outside.
+/// `make()` makes a device; `host(device, input)` is what happens outside. A device and its
+/// transport serve many runs, reset before each: making them would take longer than a run does.
 template <class Make, class Outside>
 int run(std::span<const std::byte> bytes, Make make, Outside outside) {
     constexpr int most_records = 256;
+    static decltype(make()) device;
+    static Guest guest;
     Records input(bytes);
-    Guest guest(input.next<std::uint8_t>() & 1 ? ~virtio::feature::ring_packed : ~std::uint64_t(0));
-    auto device = make();
-    guest.start(*device);
+    const std::uint64_t wanted =
+        input.next<std::uint8_t>() & 1 ? ~virtio::feature::ring_packed : ~std::uint64_t(0);
+    bool moved = false;
+    const auto unplug = [&] {
+        guest.unplug();
+        device.reset();
+    };
+    const auto start = [&] {
+        if (!device) {
+            device = make();
+        }
+        guest.start(*device, wanted);
+    };
+    start();
     for (int n = 0; input.more() && n < most_records; ++n) {
         switch (input.next<std::uint8_t>() % 8) {
             case 0:
@@ -155,13 +174,16 @@ int run(std::span<const std::byte> bytes, Make make, Outside outside) {
                 outside(*device, input);
                 break;
             case 3:
-                if (input.next<std::uint8_t>() % 8 == 0) {
-                    guest.stop();
-                    guest.start(*device);
-                } else if (input.next<std::uint8_t>() % 8 == 0) {
+                if (const auto what = input.next<std::uint8_t>(); what % 8 == 0) {
+                    start();
+                } else if (what == 1) {
+                    unplug();
+                    start();
+                } else if (what == 2) {
                     auto other = make();
                     guest.move_to(*other);
                     device = std::move(other);
+                    moved = true;
                 }
                 break;
             default:
@@ -169,7 +191,10 @@ int run(std::span<const std::byte> bytes, Make make, Outside outside) {
         }
         guest.turn();
     }
-    guest.stop();
+    guest.reset();
+    if (moved) {
+        unplug();  // of another place, for which inputs do not look
+    }
     return 0;
 }
 

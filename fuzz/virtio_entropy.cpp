@@ -7,6 +7,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace vmm;
     return fuzz::run(
         std::as_bytes(std::span(data, size)),
-        [] { return std::make_unique<virtio::Entropy>(Rate{.per_second = 1 << 20}); },
+        [] { return std::make_unique<virtio::Entropy>(Rate{.per_second = 256 << 20}); },
         [](virtio::Entropy&, fuzz::Records&) {});
 }

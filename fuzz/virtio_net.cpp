@@ -61,12 +61,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)memory.fill(kvm::Gpa(0), ram, std::byte{0});
     Input input{{data, size}};
 
-    test::NoInterrupts interrupts;
-    auto loop = std::make_unique<test::LoopBackend>(std::uint16_t{2});
-    test::LoopBackend& backend = *loop;
+    // One card serves many runs, reset before each: making it would take longer than a run does.
+    static test::NoInterrupts interrupts;
+    static auto loop = std::make_unique<test::LoopBackend>(std::uint16_t{2});
+    static test::LoopBackend& backend = *loop;
+    static const auto device =
+        virtio::Net::create(std::move(loop), {.mtu = 1500}, *reactor).value();
+    static const auto transport =
+        virtio::Transport::create({*device, memory, *reactor, interrupts, {}}).value();
+    transport->set_status(0);
+    backend.reset();
     backend.echo = (input.byte() & 1) != 0;
-    auto device = virtio::Net::create(std::move(loop), {.mtu = 1500}, *reactor).value();
-    auto transport = virtio::Transport::create({*device, memory, *reactor, interrupts, {}}).value();
     const std::uint64_t features =
         std::uint64_t(input.word()) << 24 | 0xffffff | std::uint64_t(input.byte()) << 48;
     start(*transport, features);

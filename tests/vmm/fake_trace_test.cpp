@@ -284,6 +284,7 @@ TEST(TraceFile, ThatLiesIsRefusedByLineAndField) {
     EXPECT_EQ(refusal("# comment\n\n1.000 mark create\n"), "succeeded");
     for (const auto& [line, cause] : std::initializer_list<std::pair<const char*, const char*>>{
              {"config memory 7Q", "it: line 2: config: memory: "},
+             {"config acpi fi\\nxed", "config: acpi: 'fi\\nxed' "},
              {"config colour red", "there is no setting 'colour'"},
              {"x cpu 0 exit reason=8 took=0.000", "'x' is no time"},
              {"1 mark create", "'1' is no time"},

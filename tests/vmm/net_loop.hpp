@@ -84,6 +84,16 @@ public:
             }
         }
     }
+    /// As new.
+    void reset() {
+        for (auto& frames : waiting_) {
+            frames.clear();
+        }
+        sent_frames.clear();
+        lanes.clear();
+        full = refuse = echo = false;
+        set_link(net::Link::up);
+    }
     void set_link(net::Link link) {
         link_ = link;
         if (listener_) {

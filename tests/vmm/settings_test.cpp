@@ -288,7 +288,8 @@ TEST(ConfigFiles, AreRefusedByLineAndKey) {
     EXPECT_TRUE(refusal("cpus = \n").starts_with("1: ")) << refusal("cpus = \n");
     EXPECT_TRUE(refusal("cpus = 1\ncpus = 2\n").starts_with("2: "));
     EXPECT_NE(refusal(std::string("\0\xff\xfe", 3)), "taken");
-    for (const char* text : {"[&", "[[=", "[[[1]]]", "[[[]", "[.", "a.=1", "={", "a={b=[{,"}) {
+    for (const char* text : {"[&", "[[=", "[[[1]]]", "[[[]", "[.", "a.=1", "={", "a={b=[{,",
+                             "cpus = \u03e8", "cpus = [\u0499", "cpus = \u3001"}) {
         EXPECT_TRUE(refusal(text).starts_with("1: ")) << text << ": " << refusal(text);
     }
 }

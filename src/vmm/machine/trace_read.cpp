@@ -274,20 +274,20 @@ Result<TraceEvent> read_event(Words& words, std::string_view time, std::uint32_t
 
 Result<void> read_config(Words& words, MachineConfig& config) {
     const auto name = words.next();
-    std::string_view escaped = words.rest();
-    escaped.remove_prefix(escaped.starts_with(' ') ? 1 : 0);
+    std::string_view text = words.rest();
+    text.remove_prefix(text.starts_with(' ') ? 1 : 0);
     std::string value;
-    for (std::size_t i = 0; i < escaped.size(); ++i) {
-        const bool escape = escaped[i] == '\\' && i + 1 < escaped.size();
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool escape = text[i] == '\\' && i + 1 < text.size();
         i += escape ? 1 : 0;
-        value += escape && escaped[i] == 'n' ? '\n' : escaped[i];
+        value += escape && text[i] == 'n' ? '\n' : text[i];
     }
     const Setting* const setting = find_setting(name);
     if (!setting || !detail::is_recorded(name)) {
         return bad(fmt::format("config: there is no setting '{}'", name));
     }
     if (auto set = setting->set(config, value); !set) {
-        return bad(fmt::format("config: {}: {}", name, set.error().message));
+        return bad(fmt::format("config: {}: {}", name, detail::escaped(set.error().message)));
     }
     return {};
 }

@@ -106,19 +106,18 @@ struct EventText {
     std::string operator()(const TraceEnd& end) const { return "end " + end.reason; }
 };
 
-/// A value as one line.
-std::string escaped(std::string_view value) {
-    std::string text;
-    for (const char c : value) {
-        text += c == '\n' ? "\\n" : c == '\\' ? "\\\\" : std::string(1, c);
-    }
-    return text;
-}
-
 }  // namespace
 
 bool is_recorded(std::string_view setting) {
     return std::ranges::find(kept, setting) != kept.end();
+}
+
+std::string escaped(std::string_view text) {
+    std::string line;
+    for (const char c : text) {
+        line += c == '\n' ? "\\n" : c == '\\' ? "\\\\" : std::string(1, c);
+    }
+    return line;
 }
 
 std::string config_lines(const MachineConfig& config) {

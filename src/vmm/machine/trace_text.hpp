@@ -12,6 +12,8 @@ inline constexpr std::string_view trace_head = "kvmxx-trace 1\n";
 
 /// Whether a recording has this setting.
 bool is_recorded(std::string_view setting);
+/// A text as one line, as recordings have it: "\n" and "\\" for a newline and a backslash.
+std::string escaped(std::string_view text);
 /// The lines that say what the machine is made of.
 std::string config_lines(const MachineConfig& config);
 /// An event's line, and one for each of its effects.
