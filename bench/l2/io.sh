@@ -13,6 +13,9 @@ command_of() {
     case $vmm in
     kvmxx-mmio) command=("${ours[@]}" --cmdline "$line") ;;
     kvmxx-pci) command=("${ours[@]}" --virtio-transport pci --cmdline "$line") ;;
+    kvmxx-nvme) command=("${ours[@]},bus=nvme" --cmdline "$line") ;;
+    qemu-nvme-*) command=("${qemu[@]}" -M q35 -kernel vmlinux "${drive[@]}"
+        -device nvme,drive=disk,serial=l2io -append "$line reboot=t") ;;
     qemu-pci-*) command=("${qemu[@]}" -M q35 -kernel vmlinux "${drive[@]}"
         -device virtio-blk-pci,drive=disk,disable-legacy=on -append "$line reboot=t") ;;
     *) return 1 ;;
