@@ -75,6 +75,7 @@ private:
     void connect(std::uint16_t queue, std::optional<kvm::FdRef> bell) override;
 
     Wires wires_;
+    LogLimit complaints_;
     std::uint16_t msix_capability_ = 0;  // its offset
     std::unique_ptr<pci::Msix> msix_;
     std::vector<Bell> bells_;  // on the reactor, as bar_

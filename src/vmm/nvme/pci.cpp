@@ -97,7 +97,7 @@ void PciDevice::settle(std::uint16_t queue) {
         const kvm::Gpa place = *bar_ + (reg::doorbells + step * queue);
         const auto added = wires_.doorbells.add(*event, place, any_length);
         if (!added) {
-            wires_.log.warn(name(), added.error().message);
+            wires_.log.say(complaints_, LogLevel::warn, name(), added.error().message);
         } else if (*added) {
             at = place;
         }

@@ -66,7 +66,7 @@ void Controller::connect(Submission& queue) {
     }
     auto bell = kvm::EventFd::create(0, kvm::EventFdFlag::nonblock);
     if (!bell) {
-        return parts_.log.warn(name(), Error(bell.error()).message);
+        return parts_.log.say(failures_, LogLevel::warn, name(), Error(bell.error()).message);
     }
     queue.bell.emplace(std::move(*bell));
     auto watch =
@@ -76,7 +76,7 @@ void Controller::connect(Submission& queue) {
         });
     if (!watch) {
         queue.bell.reset();
-        return parts_.log.warn(name(), watch.error().message);
+        return parts_.log.say(failures_, LogLevel::warn, name(), watch.error().message);
     }
     queue.watch = std::move(*watch);
     parts_.link.connect(id, *queue.bell);
