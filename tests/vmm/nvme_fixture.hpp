@@ -4,6 +4,7 @@
 #include "block_fixture.hpp"
 #include "pci_fixture.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <vmm/nvme/pci.hpp>
 #include <vmm/nvme/prp.hpp>
@@ -241,7 +242,7 @@ protected:
     std::optional<PciBus> bus;  // after the device, whose functions it has
     std::map<std::uint16_t, Pair> pairs;
     bool tells_heads = true;
-    std::uint16_t next_id = 0x100;
+    std::atomic<std::uint16_t> next_id = 0x100;
     std::uint64_t next_free = 0x1000;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include "nvme_fixture.hpp"
 
+#include <thread>
+
 namespace vmm::test {
 namespace {
 
@@ -270,6 +272,46 @@ TEST_F(Nvme, ManyCommandsByRealEnginesUnderLoad) {
         }
         EXPECT_EQ(file.content(), model);
     }
+}
+
+TEST_F(Nvme, ManyCpusUseItAtOnce) {
+    make({.queues = 2}, Access::read_write, block::EngineKind::automatic);
+    enable();
+    for (std::uint16_t id = 1; id <= 2; ++id) {
+        pairs[id] = new_pair(16);
+        constexpr std::uint32_t without_interrupts = 1;
+        ASSERT_EQ(create_completion(id, pairs[id].completions, 16, id, without_interrupts),
+                  Status::success);
+        ASSERT_EQ(create_submission(id, pairs[id].submissions, 16, id), Status::success);
+    }
+    const std::uint64_t data = allocate(2 * 4096);
+    must(reactor->start("devices"));
+    std::vector<std::thread> cpus;
+    for (std::uint16_t id = 1; id <= 2; ++id) {
+        cpus.emplace_back([this, id, data] {
+            const auto end = std::chrono::steady_clock::now() + 30s;
+            for (std::uint32_t n = 0; n < 300; ++n) {
+                put(n % 3 ? reads(n, 8, data + 4096 * (id - 1u))
+                          : writes(n + 1000 * (id - 1u), 8, data + 4096 * (id - 1u)),
+                    id);
+                ring(id);
+                auto done = take(id);
+                while (!done && std::chrono::steady_clock::now() < end) {
+                    done = take(id);
+                }
+                ASSERT_TRUE(done);
+                ASSERT_EQ(done->status, Status::success);
+                ASSERT_EQ(csts(), csts::ready);
+            }
+        });
+    }
+    for (int n = 0; n < 100; ++n) {
+        (void)device->save();
+    }
+    for (std::thread& cpu : cpus) {
+        cpu.join();
+    }
+    reactor->stop();
 }
 
 TEST_F(Nvme, RateLimitsHoldCommandsBackAndAResetDropsThem) {
