@@ -11,7 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 from labkit.image import cpio, vmlinux  # noqa: E402
 
-__all__ = ["add_options", "check", "compile_c", "cpio", "print_exits", "run", "stage", "write"]
+__all__ = ["add_options", "check", "compile_c", "cpio", "print_exits", "run", "run_jobs", "stage", "write"]
 
 
 def add_options(parser):
@@ -47,10 +47,13 @@ def stage(directory, program, job):
     return kernel
 
 
+def lab_command(directory, runs, names):
+    return [os.path.join(ROOT, "tools/lab"), "--icount", "--mem", "2048", "--timeout", "1800", "--",
+            os.path.join(HERE, "inside"), directory, str(runs), *names]
+
+
 def run_inside(directory, runs, names):
-    return subprocess.run([os.path.join(ROOT, "tools/lab"), "--icount", "--mem", "2048", "--timeout", "1800", "--",
-                           os.path.join(HERE, "inside"), directory, str(runs), *names],
-                          text=True, stdout=subprocess.PIPE)
+    return subprocess.run(lab_command(directory, runs, names), text=True, stdout=subprocess.PIPE)
 
 
 def run(directory, runs, names):
@@ -61,6 +64,16 @@ def run(directory, runs, names):
         name, user, system, _ = line.split()
         costs.setdefault(name, []).append((int(user) + int(system), int(user), int(system)))
     return lab.returncode, costs
+
+
+def run_jobs(directory, names, tell):
+    """The lab's status. tell() is called for each name and job, as they come, with what it took: how many times,
+    instructions of the process and of all threads, exits, and exits to user space for memory."""
+    with subprocess.Popen(lab_command(directory, "jobs", names), text=True, stdout=subprocess.PIPE) as lab:
+        for line in lab.stdout:
+            name, job, *numbers = line.split()
+            tell(name, job, tuple(map(int, numbers)))
+    return lab.returncode
 
 
 def print_exits(directory, names):

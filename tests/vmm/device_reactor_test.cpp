@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <thread>
 #include <unistd.h>
 #include <vmm/device/reactor.hpp>
@@ -58,6 +59,22 @@ TEST_F(ReactorTest, DoesSoOnItsThread) {
     reactor->stop();
     EXPECT_NE(id, std::thread::id());
     EXPECT_NE(id, std::this_thread::get_id());
+}
+
+TEST_F(ReactorTest, ItsThreadDoesNotInterruptOthersThatRun) {
+    std::atomic<int> policy = -1;
+    const auto watch = must(reactor->watch(event, Ready::read, [&](kvm::Flags<Ready>) {
+        (void)event.read();
+        policy = ::sched_getscheduler(0);
+    }));
+    must(reactor->start("devices"));
+    ring();
+    for (int i = 0; i < 1000 && policy == -1; ++i) {
+        std::this_thread::sleep_for(10ms);
+    }
+    const int mine = ::sched_getscheduler(0);
+    EXPECT_EQ(policy, mine == SCHED_OTHER ? SCHED_BATCH : mine);
+    reactor->stop();
 }
 
 TEST_F(ReactorTest, AnEndedWatchIsNotCalled) {

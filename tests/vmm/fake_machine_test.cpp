@@ -8,6 +8,7 @@
 #include <vmm/machine_life.hpp>
 #include <vmm/machine_memory.hpp>
 #include <vmm/machine_power.hpp>
+#include <vmm/machine_soak.hpp>
 
 namespace vmm {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 struct OnFake {
     using Machine = FakeMachine;
     static constexpr int lives = 1000;
+    static constexpr int soak_lives = 48;
 
     ~OnFake() {
         for (const auto& hypervisor : hypervisors) {
@@ -52,6 +54,7 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Fake, AnyMachine, OnFake);
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachineLife, OnFake);
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachineMemory, OnFake);
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachinePower, OnFake);
+INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MachineSoak, OnFake);
 }  // namespace test
 
 namespace {

@@ -5,6 +5,7 @@
 #include <vmm/machine_life.hpp>
 #include <vmm/machine_memory.hpp>
 #include <vmm/machine_power.hpp>
+#include <vmm/machine_soak.hpp>
 
 namespace vmm {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 struct OnKvm {
     using Machine = vmm::Machine;
     static constexpr int lives = 200;  // 1000 take half a minute
+    static constexpr int soak_lives = 16;
 
     std::string cannot_run() {
         if (auto kvm = kvm::Kvm::open(); !kvm) {
@@ -34,6 +36,7 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, AnyMachine, OnKvm);
 INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, MachineLife, OnKvm);
 INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, MachineMemory, OnKvm);
 INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, MachinePower, OnKvm);
+INSTANTIATE_TYPED_TEST_SUITE_P(Kvm, MachineSoak, OnKvm);
 }  // namespace test
 
 namespace {

@@ -55,6 +55,13 @@ protected:
         notify(index);
         return queue(index).take().has_value();
     }
+    void await_interrupt(std::uint16_t index) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        while (interrupts[index] == 0 && std::chrono::steady_clock::now() < end) {
+            reactor->turn(std::chrono::milliseconds(10));
+        }
+        EXPECT_GE(interrupts[index], 1);
+    }
     std::vector<virtio::Buffer> offer_rooms(int count, std::size_t size, std::uint16_t lane = 0) {
         const auto index = static_cast<std::uint16_t>(2 * lane);
         std::vector<virtio::Buffer> rooms;

@@ -102,7 +102,8 @@ public:
     /// while it is paused, not started or stopped. Within it, call() is plain.
     void call(const std::function<void()>& what);
 
-    /// Begins to wait, on a thread of this name (15 characters). Errors: EAGAIN (no thread).
+    /// Begins to wait, on a thread of this name (15 characters), which is of SCHED_BATCH where the
+    /// caller's is SCHED_OTHER: it does not preempt a vCPU. Errors: EAGAIN (no thread).
     Result<void> start(const std::string& name);
     /// When it returns no handler runs, and none will until resume().
     void pause();

@@ -90,7 +90,6 @@ private:
         std::uint32_t slots = 0;          ///< of the queue, that posted chains have
         std::vector<std::byte> beside{};  ///< a frame that waits for room, with its header
         std::vector<Used> used{};
-        bool receive_again = false;  ///< by resume()
         // Sending.
         Chain chain{};
         std::vector<iovec> frame{};
@@ -126,6 +125,7 @@ private:
 
     void send(std::uint16_t lane);
     Step send_one(std::uint16_t lane, Queue& queue);
+    void tell_of_sent(std::uint16_t lane, const Queue& queue);
 
     void control();
     Result<std::uint32_t> answer(const Chain& chain);
@@ -140,7 +140,9 @@ private:
     std::vector<std::uint16_t> queue_sizes_;
     std::optional<RateLimiter> send_limit_, receive_limit_;
     std::optional<Reactor::Timer> again_;
-    std::uint64_t received_unpaid_ = 0;  ///< bytes that receive_limit_ has not heard of
+    std::optional<Reactor::Timer> sent_;  ///< when the driver hears of frames that were sent
+    bool sent_waits_ = false;             ///< it is started
+    std::uint64_t received_unpaid_ = 0;   ///< bytes that receive_limit_ has not heard of
 
     Host* host_ = nullptr;
     std::uint64_t features_ = 0;

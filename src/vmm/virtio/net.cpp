@@ -74,6 +74,12 @@ Result<std::unique_ptr<Net>> Net::create(std::unique_ptr<net::Backend> backend, 
     device->receive_limit_.emplace(
         KVM_TRY(RateLimiter::create(device->options_.receive, reactor, resume)));
     device->again_.emplace(KVM_TRY(reactor.timer(resume)));
+    device->sent_.emplace(KVM_TRY(reactor.timer([device] {
+        device->sent_waits_ = false;
+        for (std::uint16_t lane = 0; device->host_ && lane < device->pairs_; ++lane) {
+            device->host_->interrupt(static_cast<std::uint16_t>(2 * lane + 1));
+        }
+    })));
     return made;
 }
 
