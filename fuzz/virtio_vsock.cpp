@@ -30,16 +30,16 @@ struct Outside {
         static const Directory made;
         return made.path;
     }
-    static const virtio::ListeningSocket& listener() {
-        static const auto made = fuzz::check(virtio::ListeningSocket::create(directory() + "/v_7"));
+    static const ListeningSocket& listener() {
+        static const auto made = fuzz::check(ListeningSocket::create(directory() + "/v_7"));
         return made;
     }
     void act(fuzz::Records& input) {
         constexpr std::size_t most = 8;
         const auto what = input.next<std::uint8_t>();
         if (what % 4 == 0) {
-            kvm::Fd fd = virtio::make_socket();
-            (void)virtio::connect_socket(fd, directory() + "/v");
+            kvm::Fd fd = make_socket();
+            (void)connect_socket(fd, directory() + "/v");
             peers.push_back(std::move(fd));
         } else if (what % 4 == 1) {
             if (kvm::Fd fd = listener().accept(); fd.valid()) {

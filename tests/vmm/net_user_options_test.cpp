@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <vmm/net/user.hpp>
+#include <vmm/net/user_address.hpp>
 #include <vmm/result.hpp>
 
 namespace vmm::test {
@@ -16,6 +17,13 @@ TEST(UserNetText, ForwardsAndServicesAreReadAndWritten) {
     const auto service = must(net::Service::parse("10.0.2.100:80:/run/web:1"));
     EXPECT_EQ(service, (net::Service{"10.0.2.100", 80, "/run/web:1"}));
     EXPECT_EQ(service.text(), "10.0.2.100:80:/run/web:1");
+    EXPECT_EQ(must(net::Service::parse("10.0.2.100:80:127.0.0.1:8080")).target, "127.0.0.1:8080");
+    const auto is_tcp = [](const char* target) { return bool(net::parse_tcp_target(target)); };
+    EXPECT_TRUE(is_tcp("127.0.0.1:8080"));
+    for (const char* path : {"web", "web:80", "./127.0.0.1:80", "127.0.0.1", "127.0.0.1:0",
+                             "127.0.0.1:80:80", "127.0.0.1:http", "localhost:80", ":80"}) {
+        EXPECT_FALSE(is_tcp(path)) << path;
+    }
     for (const char* bad : {"", "10.0.2.100", "10.0.2.100:80", "10.0.2.100:80:", "10.0.2.3:80:x",
                             "10.0.3.1:80:x", "10.0.2.9:0:x"}) {
         EXPECT_FALSE(net::Service::parse(bad)) << bad;

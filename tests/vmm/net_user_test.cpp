@@ -4,9 +4,10 @@
 #include <fstream>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
+#include <vmm/device/unix_socket.hpp>
 #include <vmm/net/user.hpp>
 #include <vmm/net_frames.hpp>
 #include <vmm/result.hpp>
@@ -88,6 +89,14 @@ protected:
         peer.saw(*answer);
         guest->send(peer.frame(TcpPeer::ack));
         return true;
+    }
+    /// Waits for it, while the network goes on.
+    bool readable(int fd) {
+        pollfd wanted{fd, POLLIN, 0};
+        for (int i = 0; i < 2000 && ::poll(&wanted, 1, 0) == 0; ++i) {
+            reactor->turn(std::chrono::milliseconds(10));
+        }
+        return wanted.revents != 0;
     }
     /// Data of that connection's that the guest gets.
     std::string data(TcpPeer& peer) {
@@ -220,28 +229,20 @@ TEST_F(UserNet, AForwardedUdpPortLeadsToTheGuest) {
 }
 
 TEST_F(UserNet, AServiceLeadsToASocketEvenOfARestrictedNetwork) {
-    const std::string path =
-        std::filesystem::temp_directory_path() / fmt::format("kvmxx-net-{}.sock", ::getpid());
-    const kvm::Fd server(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    ASSERT_EQ(::bind(server.number(), HostSocket::raw(address), sizeof address), 0);
-    ASSERT_EQ(::listen(server.number(), 8), 0);
+    const auto server = must(ListeningSocket::create(std::filesystem::temp_directory_path() /
+                                                     fmt::format("kvmxx-net-{}.sock", ::getpid())));
     const HostSocket other(SOCK_STREAM);
-    start({.services = {{"10.0.2.100", 80, path}}, .reach = net::Reach::nothing});
-    if (!backend) {
-        ::unlink(path.c_str());
-        return;
-    }
+    start({.services = {{"10.0.2.100", 80, server.path()}}, .reach = net::Reach::nothing});
+    if (!backend) return;
     TcpPeer peer{.port = 5000, .other = 0x0a000264, .other_port = 80};
     EXPECT_TRUE(open(peer));
-    const kvm::Fd accepted(::accept4(server.number(), nullptr, nullptr, SOCK_CLOEXEC));
+    ASSERT_TRUE(readable(server.fd().number()));
+    const kvm::Fd accepted = server.accept();
     guest->send(peer.frame(TcpPeer::ack | TcpPeer::push, "GET /"));
+    ASSERT_TRUE(readable(accepted.number()));
     EXPECT_EQ(read_some(accepted.number()), "GET /");
     TcpPeer refused{.port = 5001, .other_port = other.port()};
     EXPECT_FALSE(open(refused, Checksum::full, std::chrono::milliseconds(200)));
-    ::unlink(path.c_str());
 }
 
 TEST_F(UserNet, TheHostsLoopbackCanBeOutOfReach) {

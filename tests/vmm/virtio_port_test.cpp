@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <vmm/virtio/unix_socket.hpp>
+#include <vmm/device/unix_socket.hpp>
 #include <vmm/virtio_console.hpp>
 
 namespace vmm::test {

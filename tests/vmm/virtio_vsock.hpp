@@ -117,8 +117,7 @@ protected:
 
     // The host.
     kvm::Fd listen_for(std::uint32_t port) {
-        listeners.push_back(
-            must(virtio::ListeningSocket::create(path(fmt::format("vsock_{}", port)))));
+        listeners.push_back(must(ListeningSocket::create(path(fmt::format("vsock_{}", port)))));
         return must_fd(listeners.back().fd().number());
     }
     static kvm::Fd must_fd(int fd) { return kvm::Fd(::dup(fd)); }
@@ -127,8 +126,8 @@ protected:
             ::accept4(listener.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     }
     kvm::Fd dial() {
-        kvm::Fd fd = virtio::make_socket();
-        EXPECT_EQ(virtio::connect_socket(fd, path()), 0);
+        kvm::Fd fd = make_socket();
+        EXPECT_EQ(connect_socket(fd, path()), 0);
         return fd;
     }
     static std::string take(const kvm::Fd& fd) {
@@ -156,7 +155,7 @@ protected:
     }();
     std::unique_ptr<virtio::Vsock> device;
     std::deque<virtio::Buffer> given;
-    std::vector<virtio::ListeningSocket> listeners;
+    std::vector<ListeningSocket> listeners;
     bool returns = true;  // buffers, once they were heard
 };
 

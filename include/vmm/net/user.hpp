@@ -24,14 +24,17 @@ struct Forward {
     friend bool operator==(const Forward&, const Forward&) = default;
 };
 
-/// A port of the guest's network that leads to a UNIX socket of the host's: TCP. It is there also
-/// in a restricted network.
+/// A port of the guest's network that leads to a socket of the host's: TCP. It is there also in a
+/// restricted network. At most 256 connections at once; one whose target cannot be reached begins
+/// and ends at once, and that is logged.
 struct Service {
     std::string address{};  ///< of the network, IPv4: "10.0.2.100"
     std::uint16_t port = 0;
-    std::string socket{};  ///< its path
+    /// "ADDRESS:PORT", which is IPv4 and TCP, or else a UNIX socket's path; "./1.2.3.4:5" is a
+    /// path.
+    std::string target{};
 
-    /// "ADDRESS:PORT:PATH". Errors: EINVAL.
+    /// "ADDRESS:PORT:TARGET". Errors: EINVAL, ENAMETOOLONG.
     static Result<Service> parse(const std::string& text);
     std::string text() const;
     friend bool operator==(const Service&, const Service&) = default;

@@ -7,8 +7,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vmm/device/unix_socket.hpp>
 #include <vmm/virtio/device.hpp>
-#include <vmm/virtio/unix_socket.hpp>
 
 namespace vmm::virtio {
 

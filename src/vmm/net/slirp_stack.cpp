@@ -18,6 +18,9 @@ namespace {
 constexpr std::size_t enough_bytes = std::size_t{256} << 10;
 constexpr std::size_t most_bytes = std::size_t{4} << 20;
 
+/// Fewer than a socket's backlog holds: 128, where the host's administrator made it small.
+constexpr std::uint64_t frames_per_accept = 64;
+
 SlirpStack& stack_of(void* opaque) { return *static_cast<SlirpStack*>(opaque); }
 
 std::int64_t now_ns(void* /*opaque*/) {
@@ -163,8 +166,15 @@ Result<void> SlirpStack::add_forwards(const UserOptions& options) {
         }
     }
     for (const Service& service : options.services) {
+        auto relay =
+            Relay::create("user network: service " + service.text(), service.target, wires);
+        if (!relay) {
+            return fail("user network: service " + service.text() + ": " + relay.error().message,
+                        relay.error().code);
+        }
         in_addr address = ipv4(parse_ipv4(service.address).value_or(0));
-        if (library.add_unix(slirp, service.socket.c_str(), &address, service.port) != 0) {
+        const std::string& path = relays.emplace_back(std::move(*relay))->path();
+        if (library.add_unix(slirp, path.c_str(), &address, service.port) != 0) {
             return fail("user network: libslirp refuses service " + service.text(), EINVAL);
         }
     }
@@ -175,6 +185,7 @@ SlirpStack::~SlirpStack() {
     wires.reactor.call([this] {
         watch = {};
         timer.reset();
+        relays.clear();
         if (slirp) {
             const std::lock_guard lock(SlirpLibrary::mutex());
             library.cleanup(slirp);
@@ -187,9 +198,17 @@ void SlirpStack::input(std::span<const std::byte> frame) {
     if (std::chrono::steady_clock::now() - last_turn > std::chrono::milliseconds(500)) {
         advance();
     }
-    const std::lock_guard lock(SlirpLibrary::mutex());
-    library.input(slirp, reinterpret_cast<const std::uint8_t*>(frame.data()),
-                  static_cast<int>(frame.size()));
+    {
+        const std::lock_guard lock(SlirpLibrary::mutex());
+        library.input(slirp, reinterpret_cast<const std::uint8_t*>(frame.data()),
+                      static_cast<int>(frame.size()));
+    }
+    // A frame makes at most one connection to a relay, whose backlog must not fill.
+    if (!relays.empty() && ++frames_in % frames_per_accept == 0) {
+        for (const auto& relay : relays) {
+            relay->accept();
+        }
+    }
 }
 
 void SlirpStack::turn() {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 #include <vmm/net/frame_queue.hpp>
+#include <vmm/net/relay.hpp>
 #include <vmm/net/slirp_library.hpp>
 #include <vmm/net/user.hpp>
 
@@ -64,6 +65,8 @@ struct SlirpStack {
     std::optional<Reactor::Timer> timer;
     Slirp* slirp = nullptr;
     std::chrono::steady_clock::time_point last_turn;
+    std::vector<std::unique_ptr<Relay>> relays;  ///< of the services
+    std::uint64_t frames_in = 0;
     std::uint64_t round = 0;           ///< counts wait()
     std::vector<Socket> sockets;       ///< by descriptor
     std::vector<Asked> asked, before;  ///< in this wait(), and in the one before it

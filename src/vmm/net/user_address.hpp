@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 /// The user network's addresses, IPv4, in the host's byte order.
 namespace vmm::net {
@@ -22,5 +23,13 @@ inline bool in_network(std::uint32_t address) { return (address & network_mask) 
 
 /// Nothing if it is no such address.
 std::optional<std::uint32_t> parse_ipv4(const std::string& text);
+
+struct TcpTarget {
+    std::uint32_t address = 0;
+    std::uint16_t port = 0;
+};
+
+/// A Service's target that is "ADDRESS:PORT"; nothing: it is a path.
+std::optional<TcpTarget> parse_tcp_target(std::string_view text);
 
 }  // namespace vmm::net

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <kvm/try.hpp>
 #include <sys/stat.h>
-#include <sys/un.h>
+#include <vmm/device/unix_socket.hpp>
 #include <vmm/net/user.hpp>
 #include <vmm/net/user_address.hpp>
 
@@ -33,10 +33,10 @@ Result<void> check_service(const Service& service) {
                                 service.address),
                     EINVAL);
     }
-    if (service.socket.size() >= sizeof(sockaddr_un::sun_path)) {
-        return fail(fmt::format("'{}' is too long for a socket's path", service.socket), EINVAL);
+    if (parse_tcp_target(service.target)) {
+        return {};
     }
-    return {};
+    return check_socket_path(service.target);
 }
 
 }  // namespace
@@ -47,6 +47,17 @@ std::optional<std::uint32_t> parse_ipv4(const std::string& text) {
         return std::nullopt;
     }
     return ntohl(address.s_addr);
+}
+
+std::optional<TcpTarget> parse_tcp_target(std::string_view text) {
+    std::string_view port;
+    const auto address = parse_ipv4(std::string(cut_last(text, port)));
+    TcpTarget target;
+    if (!address || !read_port(port, target.port)) {
+        return std::nullopt;
+    }
+    target.address = *address;
+    return target;
 }
 
 Result<Forward> Forward::parse(const std::string& text) {
@@ -88,16 +99,18 @@ Result<Service> Service::parse(const std::string& text) {
     if (second == text.npos || second + 1 == text.size() ||
         !read_port(std::string_view(text).substr(first + 1, second - first - 1), service.port)) {
         return fail(
-            fmt::format("'{}' is not ADDRESS:PORT:SOCKET, such as 10.0.2.100:80:web.sock", text),
+            fmt::format("'{}' is not ADDRESS:PORT:TARGET, such as 10.0.2.100:80:web.sock or "
+                        "10.0.2.100:80:127.0.0.1:8080",
+                        text),
             EINVAL);
     }
     service.address = text.substr(0, first);
-    service.socket = text.substr(second + 1);
+    service.target = text.substr(second + 1);
     KVM_TRY(check_service(service));
     return service;
 }
 
-std::string Service::text() const { return fmt::format("{}:{}:{}", address, port, socket); }
+std::string Service::text() const { return fmt::format("{}:{}:{}", address, port, target); }
 
 Result<void> check(const UserOptions& options) {
     for (const Forward& forward : options.forwards) {

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
+#include <vmm/device/unix_socket.hpp>
 #include <vmm/virtio/port.hpp>
-#include <vmm/virtio/unix_socket.hpp>
 
 namespace vmm::virtio {
 

@@ -203,7 +203,7 @@ Result<void> check_guest_devices(const MachineConfig& config) {
                         EINVAL);
         }
         if (port.kind == PortKind::socket) {
-            if (auto done = virtio::check_socket_path(port.path); !done) {
+            if (auto done = check_socket_path(port.path); !done) {
                 return fail("console: " + done.error().message, done.error().code);
             }
         }

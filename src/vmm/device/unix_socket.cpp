@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-#include <vmm/virtio/unix_socket.hpp>
+#include <vmm/device/unix_socket.hpp>
 
 #include <cerrno>
 #include <cstring>
@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-namespace vmm::virtio {
+namespace vmm {
 
 namespace {
 
@@ -90,4 +90,4 @@ kvm::Fd ListeningSocket::accept() const {
     return kvm::Fd(::accept4(fd_.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
-}  // namespace vmm::virtio
+}  // namespace vmm

@@ -6,8 +6,8 @@
 #include <string>
 #include <vmm/error.hpp>
 
-/// UNIX sockets, streams that do not block: where the host's side of vsock and of console ports is.
-namespace vmm::virtio {
+/// UNIX sockets, streams that do not block: where the host's side of many devices is.
+namespace vmm {
 
 /// Whether `path` with `reserve` further bytes can be a socket's. Errors, with the path: EINVAL,
 /// ENAMETOOLONG.
@@ -40,4 +40,4 @@ private:
     std::string path_;
 };
 
-}  // namespace vmm::virtio
+}  // namespace vmm
