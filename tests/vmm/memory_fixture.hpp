@@ -13,19 +13,11 @@
 #include <map>
 #include <vmm/memory/guest_memory.hpp>
 #include <vmm/result.hpp>
+#include <vmm/sanitized.hpp>
 
 namespace vmm::test {
 
 using namespace kvm::literals;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool sanitized = true;
-#elif defined(__has_feature)
-inline constexpr bool sanitized =
-    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-inline constexpr bool sanitized = false;
-#endif
 
 inline GuestMemory make(std::initializer_list<Region> regions) {
     return must(GuestMemory::create(std::vector(regions)));
