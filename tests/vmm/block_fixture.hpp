@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
+#include <optional>
 #include <random>
 #include <vmm/block/disk.hpp>
 #include <vmm/result.hpp>
@@ -128,6 +129,23 @@ private:
     kvm::EventFd event_ = must(kvm::EventFd::create(0, kvm::EventFdFlag::nonblock));
     std::vector<block::Task*> finished_;
 };
+
+/// A disk on an engine of that kind, or on a scripted one, which `scripted` then is.
+inline std::unique_ptr<block::Disk> make_disk(const ImageFile& file, Access access,
+                                              std::optional<block::EngineKind> kind,
+                                              Reactor& reactor, const Log& log,
+                                              ScriptedEngine*& scripted) {
+    auto image = must(block::Image::open({.path = file.path, .access = access}));
+    std::unique_ptr<block::Engine> engine;
+    if (kind) {
+        engine = must(block::create_engine(*kind));
+    } else {
+        auto made = std::make_unique<ScriptedEngine>();
+        scripted = made.get();
+        engine = std::move(made);
+    }
+    return must(block::FileDisk::create(std::move(image), std::move(engine), reactor, log));
+}
 
 /// A client that counts what is completed.
 struct TestClient final : block::Client {

@@ -42,17 +42,7 @@ protected:
               std::optional<block::EngineKind> kind = {}) {
         device.reset();
         bus.reset();
-        auto image = must(block::Image::open({.path = file.path, .access = access}));
-        std::unique_ptr<block::Engine> made;
-        if (kind) {
-            made = must(block::create_engine(*kind));
-        } else {
-            auto scripted = std::make_unique<ScriptedEngine>();
-            engine = scripted.get();
-            made = std::move(scripted);
-        }
-        auto disk =
-            must(block::FileDisk::create(std::move(image), std::move(made), *reactor, log.log));
+        auto disk = make_disk(file, access, kind, *reactor, log.log, engine);
         device = must(nvme::PciDevice::create(std::move(disk), options,
                                               {memory, *reactor, messages, doorbells, log.log}));
         bus.emplace();

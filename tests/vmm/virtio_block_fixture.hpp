@@ -43,17 +43,7 @@ protected:
               std::optional<block::EngineKind> kind = {}) {
         stop();
         device.reset();
-        auto image = must(block::Image::open({.path = file.path, .access = access}));
-        std::unique_ptr<block::Engine> made;
-        if (kind) {
-            made = must(block::create_engine(*kind));
-        } else {
-            auto scripted = std::make_unique<ScriptedEngine>();
-            engine = scripted.get();
-            made = std::move(scripted);
-        }
-        auto disk =
-            must(block::FileDisk::create(std::move(image), std::move(made), *reactor, log.log));
+        auto disk = make_disk(file, access, kind, *reactor, log.log, engine);
         device = must(Block::create(std::move(disk), options, *reactor));
     }
     void TearDown() override {

@@ -18,6 +18,10 @@ kvm::Fd make_socket();
 /// Connects it; 0 or an errno. The path must have been checked.
 int connect_socket(const kvm::Fd& fd, const std::string& path);
 
+/// Whether accept(2) failed with `error` for want of something that may be there later: its
+/// listener stays ready meanwhile, and is not to be waited for.
+bool is_shortage(int error);
+
 /// A socket at a path, which goes with it. Move-only.
 class ListeningSocket {
 public:

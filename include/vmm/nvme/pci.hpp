@@ -7,6 +7,7 @@
 #include <vmm/nvme/controller.hpp>
 #include <vmm/pci/function.hpp>
 #include <vmm/pci/msix.hpp>
+#include <vmm/pci/wires.hpp>
 
 namespace vmm::nvme {
 
@@ -20,13 +21,7 @@ struct Snapshot {
 /// a vector for each queue of completions, or by its pin.
 class PciDevice final : public pci::Function, private BusDevice, private Link {
 public:
-    struct Wires {
-        const GuestMemory& memory;
-        Reactor& reactor;
-        MessageController& messages;
-        Doorbells& doorbells;
-        Log log;
-    };
+    using Wires = pci::DeviceWires;
     /// The wires outlive it. Errors: Controller's, EMFILE.
     static Result<std::unique_ptr<PciDevice>> create(std::unique_ptr<block::Disk> disk,
                                                      const Controller::Options& options,

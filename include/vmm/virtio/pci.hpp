@@ -6,6 +6,7 @@
 #include <vmm/device/bus.hpp>
 #include <vmm/pci/function.hpp>
 #include <vmm/pci/msix.hpp>
+#include <vmm/pci/wires.hpp>
 #include <vmm/virtio/transport.hpp>
 
 namespace vmm::virtio {
@@ -15,13 +16,7 @@ namespace vmm::virtio {
 /// by its pin.
 class PciDevice final : public pci::Function, private BusDevice, private Interrupts {
 public:
-    struct Wires {
-        const GuestMemory& memory;
-        Reactor& reactor;
-        MessageController& messages;
-        Doorbells& doorbells;
-        Log log;
-    };
+    using Wires = pci::DeviceWires;
     /// `device` and the wires outlive it. Errors: EMFILE, EINVAL (more queues than there are
     /// vectors or doorbells).
     static Result<std::unique_ptr<PciDevice>> create(Device& device, Wires wires);

@@ -53,6 +53,10 @@ int connect_socket(const kvm::Fd& fd, const std::string& path) {
     return ::connect(fd.number(), to, sizeof address) == 0 ? 0 : errno;
 }
 
+bool is_shortage(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
 Result<ListeningSocket> ListeningSocket::create(const std::string& path) {
     if (auto done = check_socket_path(path); !done) {
         return std::unexpected(std::move(done).error());

@@ -29,8 +29,8 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     const MachineConfig& config, Console& console, System system, MachineEvents events,
     TraceHook* hook) {
     KVM_TRY(check(config));
-    auto images =
-        KVM_TRY(open_images(config));  // what is wrong with a disk is said before all else
+    // What is wrong with a disk is said before all else.
+    auto images = KVM_TRY(open_images(config));
     auto recorder = config.trace.empty() ? nullptr : std::make_unique<Recorder>(config);
     const Log log = events.log;
     const auto begin = std::chrono::steady_clock::now();

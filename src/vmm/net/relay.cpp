@@ -85,7 +85,7 @@ void Relay::accept() {
     for (std::size_t n = 0; n < most_connections; ++n) {
         kvm::Fd near(::accept4(listener_.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (!near.valid()) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            if (is_shortage(errno)) {
                 watch_ = {};  // or it would be ready for ever
                 again_->start(patience);
             }

@@ -80,7 +80,7 @@ void Vsock::accept() {
     for (int i = 0; i < accepts_at_once; ++i) {
         kvm::Fd fd = listener_.accept();
         if (!fd.valid()) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            if (is_shortage(errno)) {
                 listening_.reset();  // or it would be ready for ever: sweep() listens again
                 set_sweep();
             }
