@@ -4,7 +4,7 @@
 #include "terminal.hpp"
 #include "verbs.hpp"
 
-#include <cmath>
+#include <chrono>
 #include <csignal>
 #include <fmt/format.h>
 #include <kvm/kick.hpp>
@@ -232,8 +232,8 @@ void add_run(CLI::App& app, int& status) {
     verb->callback([options, &status] {
         if (options->stats_every) {
             options->stats.print = true;
-            options->stats.every =
-                std::chrono::milliseconds(std::llround(*options->stats_every * 1000));
+            options->stats.every = std::chrono::round<std::chrono::milliseconds>(
+                std::chrono::duration<double>(*options->stats_every));
         }
         status = run(*options);
     });

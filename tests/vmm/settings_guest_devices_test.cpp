@@ -50,7 +50,8 @@ TEST(GuestDeviceSettings, SayWhatIsWrongBeforeAnythingIsMade) {
     EXPECT_TRUE(say({{"console", "socket=" + std::string(200, 'x')}}).starts_with("console: xxx"));
     EXPECT_EQ(say({{"balloon", "size=1G"}, {"memory", "512M"}}),
               "balloon: size is more than the memory");
-    EXPECT_EQ(say({{"balloon", "stats=0"}}), "stats: '0' is not a number of seconds above 0");
+    EXPECT_EQ(say({{"balloon", "stats=0"}}),
+              "stats: '0' is not a number of seconds above 0, such as 1.5");
     EXPECT_EQ(say({{"vsock", "cid=3"}}), "path: is missing");
     EXPECT_EQ(say({{"vsock", "cid=2,path=/tmp/x"}}), "cid: 2 is the host");
     EXPECT_EQ(say({{"rng-rate", "0"}}), "'0' is not a number of bytes a second");

@@ -124,6 +124,29 @@ TEST(Settings, OfAnyMachineAreWrittenToAFileThatMakesTheSameMachine) {
     EXPECT_TRUE(again.prefault && again.merge_memory && !again.lock_memory);
 }
 
+TEST(Settings, OfTimeAreSecondsWithADecimalPoint) {
+    const Setting& setting = *find_setting("timeout");
+    for (const auto& [text, time] : std::initializer_list<std::pair<const char*, int>>{
+             {"2", 2000},
+             {"2.", 2000},
+             {"1.5", 1500},
+             {".25", 250},
+             {"0.0001", 1},
+             {"1.0010", 1001},
+             {"007.1239", 7124},
+             {"0.123000000000000000000000000001", 124}}) {
+        MachineConfig config;
+        const auto done = setting.set(config, text);
+        ASSERT_TRUE(done) << text << ": " << done.error().message;
+        EXPECT_EQ(config.timeout, std::chrono::milliseconds(time)) << text;
+    }
+    for (const char* text : {"", ".", "0", "0.000", "-1", "+1", "1,5", "1.5.", "1.-5", "0x10",
+                             "1e3", " 1", "1 ", "1000000001", "18446744073709551617"}) {
+        EXPECT_EQ(refusal("timeout", text),
+                  "'" + std::string(text) + "' is not a number of seconds above 0, such as 1.5");
+    }
+}
+
 TEST(Settings, OfMemorySayWhatItIsMadeOf) {
     const Setting& setting = *find_setting("memory-backing");
     for (const auto& [text, backing] : std::initializer_list<std::pair<const char*, Backing>>{

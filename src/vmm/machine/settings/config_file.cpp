@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0  // which alone need libm: a third of a megabyte of each process
 // toml++ 3.3 asserts of "[&", or lets clang assume, what its parser then finds not to be so
 // and refuses (https://github.com/marzer/tomlplusplus/issues/294).
 #undef NDEBUG
@@ -20,7 +21,6 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <kvm/try.hpp>
-#include <sstream>
 #include <vmm/machine/settings.hpp>
 #include <vmm/machine/settings/config_text.hpp>
 #include <vmm/machine/settings/key_values.hpp>
@@ -170,18 +170,26 @@ Result<void> check_excluded(const toml::table& file, const Setting& setting, con
     return {};
 }
 
+/// TOML's basic string of a text (TOML 1.0, "String").
+std::string basic_string(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) {
+            out += fmt::format("\\u{:04x}", byte);
+        } else {
+            out += c == '"' || c == '\\' ? std::string{'\\', c} : std::string{c};
+        }
+    }
+    return out + '"';
+}
+
 /// `text` as a TOML value: a number where it looks like one.
 std::string value_text(const std::string& text) {
     const bool number = !text.empty() && text.size() <= 18 &&
                         text.find_first_not_of("0123456789") == text.npos &&
                         (text[0] != '0' || text.size() == 1);
-    std::ostringstream out;
-    if (number) {
-        out << text;
-    } else {
-        out << toml::value<std::string>(text);
-    }
-    return std::move(out).str();
+    return number ? text : basic_string(text);
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <fmt/format.h>
+#include <kvm/try.hpp>
 #include <vmm/machine/settings/values.hpp>
 
 namespace vmm::detail {
@@ -62,13 +63,30 @@ std::string size_text(std::uint64_t bytes) {
 }
 
 Result<std::chrono::milliseconds> parse_seconds(std::string_view text) {
-    double seconds = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    if (error != std::errc() || end != text.data() + text.size() || !(seconds > 0) ||
-        seconds > 1e9) {
-        return refuse(text, "a number of seconds above 0");
+    constexpr std::string_view want = "a number of seconds above 0, such as 1.5";
+    const auto dot = std::min(text.find('.'), text.size());
+    const std::string_view fraction = text.substr(std::min(dot + 1, text.size()));
+    std::uint64_t time = 0;  // std::from_chars of a double would need libm
+    if (text.find_first_of("0123456789") == text.npos ||
+        text.find_first_not_of("0123456789") != (dot < text.size() ? dot : text.npos) ||
+        fraction.find_first_not_of("0123456789") != text.npos) {
+        return refuse(text, want);
     }
-    return std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil(seconds * 1000)));
+    if (dot > 0) {
+        time = 1000 * KVM_TRY(parse_number(text.substr(0, dot), 1'000'000'000, want));
+    }
+    std::uint64_t unit = 100, beyond = 0;
+    for (const char digit : fraction) {
+        const auto value = static_cast<std::uint64_t>(digit - '0');
+        time += unit * value;
+        beyond |= unit == 0 ? value : 0;
+        unit /= 10;
+    }
+    time += beyond != 0;
+    if (time == 0) {
+        return refuse(text, want);
+    }
+    return std::chrono::milliseconds(time);
 }
 
 std::string seconds_text(std::chrono::milliseconds time) {
