@@ -158,6 +158,7 @@ int run(const RunOptions& options) {
         return status_ok;
     }
     (void)std::signal(SIGPIPE, SIG_IGN);  // a write says EPIPE instead
+    (void)std::signal(SIGXFSZ, SIG_IGN);  // and EFBIG
     if (auto installed = kvm::install_kick_handler(); !installed) {
         return complain(status_error, vmm::Error(installed.error()).message);
     }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include "terminal.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <kvm/kick.hpp>
 #include <termios.h>
 #include <unistd.h>
 
@@ -43,29 +45,56 @@ void on_stop(int signal) {
     }
 }
 
-/// Only once (SA_RESETHAND). A fault comes again when this returns, and ends the program then; what
-/// was sent by somebody, abort() among them, is sent again.
+/// Only once (SA_RESETHAND). A fault of an instruction's comes again when this returns, and ends
+/// the program then; what was sent is sent again.
 void on_fault(int signal, siginfo_t* info, void*) {
     restore();
-    if (info->si_code <= 0) {
+    const bool comes_again =
+        signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE;
+    if (!comes_again || info->si_code <= 0) {
         (void)std::raise(signal);
     }
 }
 
 void handle(int signal, const struct sigaction& action) {
     struct sigaction before{};
+    // Fails for the C library's own real-time signals, which nobody else has.
     if (sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) {
-        (void)sigaction(signal, &action, nullptr);  // cannot fail: the signals are valid
+        (void)sigaction(signal, &action, nullptr);
     }  // nohup: whoever ignored it meant it
 }
 
 constexpr std::array stop_signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-constexpr std::array fault_signals{SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+
+/// What on_fault() is for: each signal that ends a program which does not know it.
+bool is_fault(int signal) {
+    static constexpr std::array others{SIGKILL,                               // which nobody sees
+                                       SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU,    // these stop it
+                                       SIGCONT, SIGCHLD, SIGURG,  SIGWINCH};  // these are nothing
+    return signal != kvm::kick_signal() && std::ranges::find(others, signal) == others.end() &&
+           std::ranges::find(stop_signals, signal) == stop_signals.end();
+}
+
+void handle_faults(const struct sigaction& action) {
+    for (int signal = 1; signal <= SIGRTMAX; ++signal) {
+        if (is_fault(signal)) {
+            handle(signal, action);
+        }
+    }
+}
+
+/// Whether standard input is a terminal that is another job's now: reading or setting it would stop
+/// this one (termios(3), SIGTTIN and SIGTTOU). Of one that is no session's, nobody can tell.
+bool in_background() {
+    const pid_t foreground = tcgetpgrp(STDIN_FILENO);
+    return foreground >= 0 && foreground != getpgrp();
+}
 
 }  // namespace
 
 TerminalConsole::TerminalConsole()
-    : fds_(STDIN_FILENO, STDOUT_FILENO), terminal_(isatty(STDIN_FILENO) == 1) {}
+    : fds_(in_background() ? -1 : STDIN_FILENO, STDOUT_FILENO),
+      terminal_(fds_.input_fd() >= 0 && isatty(STDIN_FILENO) == 1) {}
 
 vmm::Result<vmm::Console::Input> TerminalConsole::read(std::span<std::byte> buffer,
                                                        std::size_t& size) {
@@ -99,13 +128,12 @@ vmm::Result<vmm::Console::Input> TerminalConsole::read(std::span<std::byte> buff
 
 RawTerminal::RawTerminal(const vmm::Machine& machine) {
     machine_to_stop = &machine;
-    if (isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &mode_before) == 0) {
+    if (isatty(STDIN_FILENO) == 1 && !in_background() &&
+        tcgetattr(STDIN_FILENO, &mode_before) == 0) {
         struct sigaction fault{};
         fault.sa_sigaction = on_fault;
         fault.sa_flags = static_cast<int>(SA_SIGINFO | SA_RESETHAND);
-        for (const int signal : fault_signals) {
-            handle(signal, fault);
-        }
+        handle_faults(fault);
         termios mode = mode_before;
         cfmakeraw(&mode);
         mode.c_oflag = mode_before.c_oflag;  // "\n" goes on to mean a new line from its start
@@ -130,9 +158,7 @@ RawTerminal::~RawTerminal() {
     for (const int signal : stop_signals) {
         handle(signal, normal);
     }
-    for (const int signal : fault_signals) {
-        handle(signal, normal);
-    }
+    handle_faults(normal);
 }
 
 int RawTerminal::signal() { return stopping_signal; }

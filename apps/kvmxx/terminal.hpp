@@ -7,7 +7,8 @@
 namespace kvmxx {
 
 /// Standard input and output as a machine's console. If standard input is a terminal, Ctrl-A begins
-/// a command: `x` ends the machine, `h` shows the commands, Ctrl-A is sent to the guest.
+/// a command: `x` ends the machine, `h` shows the commands, Ctrl-A is sent to the guest. One whose
+/// foreground is another job's (`kvmxx run ... &`) is no input.
 class TerminalConsole final : public vmm::Console {
 public:
     TerminalConsole();
@@ -30,10 +31,10 @@ private:
     bool user_stopped_ = false;
 };
 
-/// While it lives, standard input, if it is a terminal, is in raw mode, and SIGINT, SIGTERM and
-/// SIGHUP ask the guest to switch itself off; a second one, or SIGQUIT, stops the machine. The
-/// terminal gets its mode back at the end of this object, and when the program dies by a fault or
-/// abort(). One at a time.
+/// While it lives, standard input, if it is a terminal that is ours, is in raw mode, and SIGINT,
+/// SIGTERM and SIGHUP ask the guest to switch itself off; a second one, or SIGQUIT, stops the
+/// machine. The terminal gets its mode back at the end of this object, and when the program dies by
+/// any signal but SIGKILL. One at a time.
 class RawTerminal {
 public:
     explicit RawTerminal(const vmm::Machine& machine);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 """kvmxx run on a terminal: raw meanwhile, as before afterwards, and Ctrl-A."""
 
+import fcntl
 import os
 import pty
 import select
@@ -18,17 +19,21 @@ from program import needs_kvm  # noqa: E402
 
 @needs_kvm
 class Terminal(program.ProgramTest):
-    def start(self, code, *args, flat=("--flat16", "0x1000")):
+    def open(self):
         self.controller, self.terminal = pty.openpty()
         self.addCleanup(os.close, self.controller)
         self.addCleanup(os.close, self.terminal)
         self.before = termios.tcgetattr(self.terminal)
+        self.seen = b""
+
+    def start(self, code, *args, flat=("--flat16", "0x1000"), **more):
+        self.open()
         process = subprocess.Popen(
             [program.PROGRAM, "run", self.file("guest", code), *flat, *args],
-            stdin=self.terminal, stdout=self.terminal, stderr=self.terminal, start_new_session=True)
+            stdin=self.terminal, stdout=self.terminal, stderr=self.terminal, start_new_session=True,
+            **more)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        self.seen = b""
         return process
 
     def read_until(self, text, seconds=20):
@@ -101,13 +106,41 @@ class Terminal(program.ProgramTest):
                 process.send_signal(number)
                 self.assert_ended(process, -number)
 
-    def test_faults_of_the_program_give_the_terminal_back(self):
-        for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE):
+    def test_whatever_ends_the_program_gives_the_terminal_back(self):
+        faults = signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS
+        others = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGXCPU,
+                  signal.SIGIO, signal.SIGPWR, signal.SIGRTMIN, signal.SIGRTMAX)
+        for number in faults + others:
             with self.subTest(number.name):
                 process = self.start(program.SPIN)
                 self.wait_for_raw()
                 process.send_signal(number)
                 self.assert_ended(process, -number)
+
+    def test_an_alarm_that_the_kernel_sends_does_so_too(self):
+        process = self.start(program.SPIN, preexec_fn=lambda: signal.setitimer(signal.ITIMER_REAL, 2))
+        self.assert_ended(process, -signal.SIGALRM)
+
+    def test_signals_of_closed_pipes_and_full_files_are_errors_where_they_happen(self):
+        process = self.start(program.ECHO)
+        self.wait_for_raw()
+        process.send_signal(signal.SIGPIPE)
+        process.send_signal(signal.SIGXFSZ)
+        self.type(b"aq")
+        self.assert_ended(process, 5)
+
+    def test_a_job_in_the_background_runs_on_and_leaves_the_terminal_alone(self):
+        self.open()
+        self.type(b"input of the foreground job's\n")
+        shell = subprocess.Popen(
+            ["sh", "-c", 'set -m; "$@" & wait $!; echo "status $?"', "sh", program.PROGRAM, "run",
+             self.file("guest", program.SPIN), "--flat16", "0x1000", "--timeout", "1"],
+            stdin=self.terminal, stdout=self.terminal, stderr=self.terminal, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        self.addCleanup(shell.wait)
+        self.addCleanup(shell.kill)
+        self.read_until(b"status 124")
+        self.assert_ended(shell, 0)
 
     def test_errors_give_the_terminal_back(self):
         process = self.start(program.TRIPLE_FAULT, "--memory", "8M", flat=("--flat64", "0x200000"))
