@@ -197,10 +197,14 @@ TEST_P(DiskTest, AnImageThatIsCutShortGivesErrorsAndOneLineEach) {
         EXPECT_EQ(plain(Operation::flush), EIO);
     }
     EXPECT_EQ(transfer(Operation::read, 0, {part(bytes)}), 0);
+    EXPECT_EQ(transfer(Operation::write, size - 1024, {part(bytes)}), 0) << "makes it whole again";
+    EXPECT_EQ(plain(Operation::flush), EIO) << "but what was cut off is lost";
     EXPECT_EQ(log.lines,
               (std::vector<std::string>{
                   fmt::format("disk {}: read at {}: the image was cut short", file.path, size / 2),
-                  fmt::format("disk {}: flush at 0: the image was cut short", file.path)}));
+                  fmt::format("disk {}: written data may be lost: each flush fails from now on",
+                              file.path),
+                  fmt::format("disk {}: flush at 0: Input/output error", file.path)}));
 }
 
 TEST_P(DiskTest, RegisteredMemoryWorksAsOther) {

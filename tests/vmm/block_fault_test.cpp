@@ -76,6 +76,11 @@ protected:
     }
 
     ImageFile file{size};
+    Request flush = [] {
+        Request request;
+        request.operation = Operation::flush;
+        return request;
+    }();
     TestLog log;
     std::unique_ptr<Reactor> reactor = must(Reactor::create());
     TestClient client;
@@ -116,16 +121,50 @@ TEST_F(DiskFaults, TheHostsErrorsAreTheGuestsAndLoggedOnce) {
         EXPECT_EQ(run(read, {-EIO}), EIO);
         Request write = transfer(Operation::write, bytes, 512);
         EXPECT_EQ(run(write, {512, -ENOSPC}), ENOSPC);
-        Request flush;
-        flush.operation = Operation::flush;
-        EXPECT_EQ(run(flush, {-EIO}), EIO);
     }
     const std::string name = "disk " + file.path;
-    EXPECT_EQ(log.lines, (std::vector<std::string>{name + ": read at 4096: Input/output error",
-                                                   name + ": write at 512: No space left on device",
-                                                   name + ": flush at 0: Input/output error"}));
-    Request again = transfer(Operation::read, bytes, 4096);
-    EXPECT_EQ(run(again), 0) << "it works again when the host does";
+    EXPECT_EQ(log.lines,
+              (std::vector<std::string>{name + ": read at 4096: Input/output error",
+                                        name + ": write at 512: No space left on device"}));
+    bytes.fill('w');
+    Request write = transfer(Operation::write, bytes, 512);
+    EXPECT_EQ(run(write), 0) << "it works again when the host does";
+    EXPECT_EQ(run(flush), 0);
+    bytes.fill('r');
+    Request read = transfer(Operation::read, bytes, 512);
+    EXPECT_EQ(run(read), 0);
+    EXPECT_EQ(bytes[0], 'w');
+    EXPECT_EQ(bytes[1023], 'w');
+}
+
+TEST_F(DiskFaults, NoFlushSucceedsOnceTheHostHasLostWhatWasWritten) {
+    EXPECT_EQ(run(flush, {-EAGAIN, 0}), 0);
+    EXPECT_EQ(run(flush, {-ENOSPC}), ENOSPC);
+    for (int n = 0; n < 3; ++n) {
+        EXPECT_EQ(run(flush, {0}), ENOSPC);
+        EXPECT_TRUE(engine->calls.empty()) << "fdatasync would say that all is well";
+    }
+    std::array<char, 1024> bytes{};
+    Request write = transfer(Operation::write, bytes);
+    EXPECT_EQ(run(write), 0);
+    Request read = transfer(Operation::read, bytes);
+    EXPECT_EQ(run(read), 0);
+    const std::string name = "disk " + file.path;
+    EXPECT_EQ(log.lines, (std::vector<std::string>{
+                             name + ": flush at 0: No space left on device",
+                             name + ": written data may be lost: each flush fails from now on"}));
+}
+
+TEST_F(DiskFaults, AStoredWriteMayTellWhatBecameOfOthers) {
+    std::array<char, 1024> bytes{};
+    Request write = transfer(Operation::write, bytes);
+    EXPECT_EQ(run(write, {-EIO}), EIO);
+    EXPECT_EQ(run(flush), 0) << "it failed itself";
+    write.durability = Durability::stored;
+    EXPECT_EQ(run(write, {-ENOSPC}), ENOSPC);
+    EXPECT_EQ(run(flush), 0) << "there was no room for it";
+    EXPECT_EQ(run(write, {-EIO}), EIO);
+    EXPECT_EQ(run(flush), EIO);
 }
 
 TEST_F(DiskFaults, ZeroesAreWrittenWhereTheHostHasNoBetterWay) {

@@ -116,7 +116,9 @@ public:
 };
 
 /// A raw image behind an engine. Short reads and writes are continued; what ends early is an error
-/// of the request (EIO), as is what the host says; each kind of error is logged once.
+/// of the request (EIO), as is what the host says; each kind of error is logged once. Once a flush
+/// has failed, or the image was found cut short, each flush fails: fdatasync(2) tells once that
+/// written data is lost.
 class FileDisk final : public Disk {
 public:
     /// Errors: EMFILE, ENOMEM, ENOSPC.
@@ -151,6 +153,7 @@ private:
     void allocated(Request& request, int error);
     void done(Request& request);
     void failed(Request& request, int error, std::string_view why = {});
+    void failed_for_good(Request& request, int error, std::string_view why = {});
     void collect();
     void report();
 
@@ -166,6 +169,7 @@ private:
     bool reporting_ = false;
     bool can_punch_ = true;  // until the file system says no
     bool can_zero_ = true;
+    int lost_ = 0;                     // why flushes fail: what was written may not be stored
     std::vector<Task*> tasks_;         // finished
     std::vector<Request*> completed_;  // and not yet reported
     std::vector<Request*> spare_;      // memory for the next completed_

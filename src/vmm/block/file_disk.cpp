@@ -25,6 +25,8 @@ constexpr std::size_t zeroes_size = 64 << 10;
 constexpr std::size_t zeroes_parts = 16;
 alignas(4096) std::array<std::byte, zeroes_size> zeroes{};  // never written to
 
+constexpr std::string_view cut_short = "the image was cut short";
+
 const char* describe(Operation operation) {
     switch (operation) {
         case Operation::read:
@@ -229,6 +231,9 @@ void FileDisk::fill(Request& request) {
 }
 
 void FileDisk::sync(Request& request) {
+    if (lost_ != 0) {
+        return failed(request, lost_);
+    }
     request.progress.step = Step::sync;
     request.progress.task.call = Task::Call::sync;
     request.progress.task.file = image_.file().number();
@@ -259,10 +264,10 @@ void FileDisk::finished(Task& task) {
             return allocated(request, error);
         case Step::sync:
             if (error != 0) {
-                return failed(request, error);
+                return failed_for_good(request, error);
             }
             if (!image_.is_whole()) {
-                return failed(request, EIO, "the image was cut short");
+                return failed_for_good(request, EIO, cut_short);
             }
             return done(request);
     }
@@ -275,11 +280,15 @@ void FileDisk::transferred(Request& request, std::int64_t result) {
         progress.buffered = true;
         return transfer(request, progress.task.call);
     }
-    if (result < 0) {
-        return failed(request, static_cast<int>(-result));
-    }
     if (result == 0) {
-        return failed(request, EIO, "the image was cut short");
+        return failed_for_good(request, EIO, cut_short);
+    }
+    if (result < 0) {
+        const int error = static_cast<int>(-result);
+        // It may have told what became of earlier writes.
+        const bool synced =
+            progress.task.call == Task::Call::write && request.durability == Durability::stored;
+        return synced && error == EIO ? failed_for_good(request, error) : failed(request, error);
     }
     progress.done += static_cast<std::uint64_t>(result);
     progress.tries = 0;
@@ -324,6 +333,17 @@ void FileDisk::failed(Request& request, int error, std::string_view why) {
                                      why.empty() ? ::strerrordesc_np(error) : why));
     }
     done(request);
+}
+
+/// The host tells once that it could not store what was written before, and forgets it: a flush
+/// that succeeds later would say that it is stored.
+void FileDisk::failed_for_good(Request& request, int error, std::string_view why) {
+    const bool first = lost_ == 0;
+    lost_ = first ? error : lost_;
+    failed(request, error, why);
+    if (first) {
+        log_.warn(name_, "written data may be lost: each flush fails from now on");
+    }
 }
 
 void FileDisk::kick() {
