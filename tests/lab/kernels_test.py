@@ -20,13 +20,16 @@ from labkit.image import vmlinux  # noqa: E402
 
 SKIPPED = 77
 
-# In the lab: the line of each machine's output that is looked for, or its screen, without the terminal's sequences.
+# In the lab: the lines of each Linux that its own program prints, and how it ended; other kernels' lines or screens,
+# without the terminal's sequences.
 INSIDE = r"""
 kvmxx=$1 kernel=$2 vmlinux=$3 initrd=$4 memtest=$5 tboot=$6
 export KVMXX_CACHE=/dev/shm/cache
-machine() {
+linux() { # NAME CPUS KERNEL OPTION...
     echo "=== $1"
-    "$kvmxx" run --memory 256M --timeout 120 "${@:3}" </dev/null 2>&1 | grep -a -m1 "$2"
+    "$kvmxx" run --memory 256M --timeout 120 --initrd "$initrd" --cmdline "console=ttyS0 quiet panic=-1" \
+        --cpus "$2" "${@:3}" </dev/null 2>&1 | grep -a 'kvmxx guest: Linux'
+    echo "status ${PIPESTATUS[0]}"
     echo "==="
 }
 screen() { # ends the machine when it has come
@@ -34,18 +37,24 @@ screen() { # ends the machine when it has come
     "$kvmxx" run --memory 64M --timeout 120 "${@:2}" </dev/null 2>&1 | head -c 2500 | sed 's/\x1b\[[0-9;?]*[a-zA-Z]/ /g' | tr -s ' '
     echo; echo "==="
 }
-linux=(--initrd "$initrd" --cmdline "console=ttyS0 quiet panic=-1")
-up='kvmxx guest: Linux'
-machine unpacked "$up" "$kernel" "${linux[@]}"
-machine cached "$up" "$kernel" "${linux[@]}"
-machine itself "$up" "$kernel" "${linux[@]}" --unpack guest
-machine vmlinux "$up" "$vmlinux" "${linux[@]}"
-machine pvh "$up" "$kernel" "${linux[@]}" --protocol pvh
-machine pvh-vmlinux "$up" "$vmlinux" "${linux[@]}" --protocol pvh
-machine linux32 "$up" "$kernel" "${linux[@]}" --protocol linux32
+linux unpacked 1 "$kernel"
+stat -c '%n %w %Y' /dev/shm/cache/unpacked/*.unpacked >/tmp/first
+linux cached 2 "$kernel"
+echo "=== kept"
+stat -c '%n %w %Y' /dev/shm/cache/unpacked/*.unpacked | cmp - /tmp/first && echo "the same file"
+echo "==="
+linux itself 4 "$kernel" --unpack guest
+for cpus in 1 2 4; do
+    linux "vmlinux-$cpus" $cpus "$vmlinux"
+    linux "pvh-$cpus" $cpus "$kernel" --protocol pvh
+done
+linux pvh-vmlinux 1 "$vmlinux" --protocol pvh
+linux linux32 1 "$kernel" --protocol linux32
 screen memtest64 "${memtest}x64.bin" --cmdline console=ttyS0,115200
 screen memtest32 "${memtest}ia32.bin" --cmdline console=ttyS0,115200
-machine tboot 'TBOOT: command line' "$tboot" --cmdline logging=serial
+echo "=== tboot"
+"$kvmxx" run --memory 256M --timeout 120 "$tboot" --cmdline logging=serial </dev/null 2>&1 | grep -a -m12 TBOOT
+echo "==="
 echo "=== files"
 ls /dev/shm/cache/unpacked
 echo "==="
@@ -78,21 +87,29 @@ class Kernels(unittest.TestCase):
         self.assertIn(machine, outcome())
         self.assertIn(word, outcome()[machine])
 
-    def test_linux_starts_by_every_protocol(self):
-        for machine in "unpacked", "cached", "itself", "vmlinux", "pvh", "pvh-vmlinux", "linux32":
+    def test_linux_starts_by_every_protocol_and_sees_its_cpus(self):
+        for machine, cpus in (("unpacked", 1), ("cached", 2), ("itself", 4), ("vmlinux-1", 1), ("vmlinux-2", 2),
+                              ("vmlinux-4", 4), ("pvh-1", 1), ("pvh-2", 2), ("pvh-4", 4), ("pvh-vmlinux", 1),
+                              ("linux32", 1)):
             with self.subTest(machine):
                 self.check(machine, "kvmxx guest: Linux")
+                self.check(machine, f", {cpus} CPU{'s' if cpus > 1 else ''},")
+                self.check(machine, "\nstatus 0\n")
 
     def test_unpacked_kernels_are_kept(self):
         self.assertEqual(outcome()["files"].count(".unpacked"), 2)  # the kernel's and tboot's
         self.assertEqual(outcome()["files"].count(".part"), 0)
+
+    def test_a_second_boot_unpacks_nothing(self):
+        self.check("kept", "the same file")
 
     def test_memtest_shows_its_screen(self):
         for machine in "memtest64", "memtest32":
             with self.subTest(machine):
                 self.check(machine, "Memtest86+ v")
 
-    def test_tboot_shows_its_command_line(self):
+    def test_tboot_shows_its_banner_and_its_command_line(self):
+        self.check("tboot", "TBOOT: " + "*" * 23 + " TBOOT " + "*" * 23)
         self.check("tboot", "tboot.gz logging=serial")
 
 
