@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <deque>
 #include <vector>
@@ -57,6 +58,9 @@ public:
     net::Arrival receive(std::uint16_t queue, std::span<const iovec> buffers) override {
         if (waiting_[queue].empty()) {
             return {};
+        }
+        if (buffers.size() > IOV_MAX) {
+            return {net::Outcome::dropped, 0};  // as a call of the kernel's: the frame stays there
         }
         std::vector<std::byte> bytes(sizeof(net::Header));
         bytes.insert(bytes.end(), waiting_[queue].front().begin(), waiting_[queue].front().end());

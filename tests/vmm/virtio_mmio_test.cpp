@@ -305,12 +305,16 @@ TEST_F(VirtioMmioTest, AnotherGoesOnWhereItWas) {
 
 TEST_F(VirtioMmioTest, AStateOfAnotherDeviceIsRefused) {
     start();
-    auto snapshot = must(mmio->save());
-    snapshot.queues.pop_back();
-    EchoDevice second;
-    auto restored = make(second);
-    EXPECT_EQ(code(restored->restore(snapshot)), EINVAL);
-    EXPECT_EQ(second.activations, 0);
+    const auto good = must(mmio->save());
+    auto fewer = good, longer = good;
+    fewer.queues.pop_back();
+    longer.queues[0].config.size = 32;  // of 8
+    for (const auto& snapshot : {fewer, longer}) {
+        EchoDevice second;
+        auto restored = make(second);
+        EXPECT_EQ(code(restored->restore(snapshot)), EINVAL);
+        EXPECT_EQ(second.activations, 0);
+    }
 }
 
 }  // namespace

@@ -6,7 +6,38 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class VirtioNet : public VirtioNetTest {};
+class VirtioNet : public VirtioNetTest {
+protected:
+    /// Offers one chain to receive in: `count` buffers of `size` bytes, one after the other.
+    void offer_pieces(std::uint16_t count, std::uint16_t size) {
+        using virtio::Buffer;
+        QueueDriver& driver = queue(0);
+        const kvm::Gpa table = allocate(16ull * count);
+        pieces_at = allocate(std::uint64_t{count} * size);
+        const auto id = driver.offer({}, {Buffer{pieces_at, size}});
+        ASSERT_TRUE(id);
+        for (std::uint16_t i = 0; i < count; ++i) {
+            const bool last = i + 1 == count;
+            driver.set_raw(
+                table + 16ull * i,
+                {(pieces_at + std::uint64_t{i} * size).value(), size,
+                 static_cast<std::uint16_t>(QueueDriver::write | (last ? 0 : QueueDriver::next)),
+                 static_cast<std::uint16_t>(last ? 0 : i + 1)});
+        }
+        driver.set_raw(driver.slot(*id), {table.value(), 16u * count, QueueDriver::indirect});
+        transport().notify(0);
+    }
+    /// A frame comes from the network, and the device comes to rest.
+    void arrive_and_rest(const std::vector<std::byte>& bytes) {
+        backend->arrive(0, bytes);
+        for (int i = 0; i < 10; ++i) {
+            (void)reactor->turn(0ms);
+        }
+        EXPECT_EQ(reactor->turn(20ms), 0);
+    }
+
+    kvm::Gpa pieces_at{};  ///< the first of the last chain that offer_pieces() made
+};
 
 TEST_F(VirtioNet, ItsConfigurationSaysWhatItIs) {
     begin(all, 4, {.mtu = 9000});
@@ -117,6 +148,38 @@ TEST_F(VirtioNet, AFrameWaitsForBuffersAndNothingSpins) {
     offer_rooms(1, 1536);
     EXPECT_EQ(queue(0).take()->length, 82u);
     EXPECT_EQ(device->counters().too_long, 0u);
+}
+
+TEST_F(VirtioNet, BuffersInMorePiecesThanACallTakesHoldAFrame) {
+    for (const std::uint64_t without : {std::uint64_t{0}, nf::mrg_rxbuf}) {
+        begin(all & ~ring_packed & ~without);
+        offer_pieces(1024, 2);
+        arrive_and_rest(frame(card, 1500));
+        const auto used = queue(0).take();
+        ASSERT_TRUE(used) << without;
+        EXPECT_EQ(used->length, 1512u);
+        const auto got = get({pieces_at, 1512});
+        EXPECT_TRUE(std::ranges::equal(std::span(got).subspan(12), frame(card, 1500)));
+        offer_pieces(1024, 1);
+        arrive_and_rest(frame(card, 1500));  // longer than that
+        EXPECT_EQ(device->counters().too_long, 1u);
+        arrive_and_rest(frame(card, 500));
+        EXPECT_TRUE(queue(0).take());
+        EXPECT_EQ(complaint(), "");
+        stop();
+    }
+}
+
+TEST_F(VirtioNet, AFrameThatAllPiecesOfACallCannotHoldIsDropped) {
+    begin();
+    offer_pieces(1000, 1);
+    offer_pieces(1000, 1);
+    arrive_and_rest(frame(card, 1500));
+    EXPECT_EQ(device->counters().too_long, 1u);
+    arrive_and_rest(frame(card, 800));
+    EXPECT_EQ(queue(0).take()->length, 812u);
+    arrive_and_rest(frame(card, 800));
+    EXPECT_EQ(queue(0).take()->length, 812u);
 }
 
 TEST_F(VirtioNet, AFrameThatAllOfTheQueueCannotHoldIsDropped) {

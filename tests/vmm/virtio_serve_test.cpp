@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <fmt/format.h>
 #include <vmm/virtio/serve.hpp>
 #include <vmm/virtio_fixture.hpp>
 
@@ -82,7 +83,8 @@ TEST_F(VirtioServe, disables_a_device_whose_driver_lies_until_it_is_reset) {
 }
 
 TEST_F(VirtioServe, takes_no_queue_of_a_size_that_none_has) {
-    for (const std::uint16_t size : std::initializer_list<std::uint16_t>{0, 3, 255, 257, 65535}) {
+    for (const std::uint16_t size :
+         std::initializer_list<std::uint16_t>{0, 3, 255, 257, 512, 32768, 65535}) {
         attach(device);
         negotiate(0);
         add_queue(1, 16);
@@ -94,6 +96,10 @@ TEST_F(VirtioServe, takes_no_queue_of_a_size_that_none_has) {
         transport().set_status(status::driver_ok);
         notify(0);
         EXPECT_TRUE(broken()) << size;
+        EXPECT_NE(complaint().find(size <= 256 ? fmt::format("{} descriptors", size)
+                                               : fmt::format("{} descriptors, at most 256", size)),
+                  std::string::npos)
+            << complaint();
         complaints.clear();
     }
     start(device);

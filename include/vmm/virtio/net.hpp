@@ -118,6 +118,7 @@ private:
     void receive(std::uint16_t lane);
     Step receive_one(std::uint16_t lane, Queue& queue);
     Step deliver(Lane& lane, Queue& queue);
+    bool is_full(const Lane& lane) const;
     Result<bool> post(Lane& lane, Queue& queue) const;
     Result<bool> post_one(Lane& lane, Queue& queue) const;
     Step finish(Lane& lane, Queue& queue, std::uint64_t bytes);

@@ -104,8 +104,8 @@ public:
 
     /// The device, frozen: with the machine paused. Errors: the device's.
     Result<DeviceSnapshot> save();
-    /// Goes on from there, in a transport that was used for nothing yet. Errors: EINVAL (other
-    /// queues or features than this device has), the device's.
+    /// Goes on from there, in a transport that was used for nothing yet. Errors: EINVAL (other or
+    /// longer queues, or features, than this device has), the device's.
     Result<void> restore(const DeviceSnapshot& snapshot);
 
 private:
@@ -121,6 +121,7 @@ private:
     void disable(std::string_view why) override;
 
     std::uint64_t offered() const;
+    Result<void> make_queue(Line& line, const QueueState& state);
     void activate();
     void reset();
     Line* selected();

@@ -17,7 +17,8 @@ namespace nf = net_feature;
 constexpr std::size_t header = sizeof(net::Header);
 constexpr std::size_t shortest = header + 14;  // an Ethernet header
 constexpr std::size_t longest = header + net::max_frame;
-constexpr std::size_t most_pieces = 1000;  // a call takes 1024
+constexpr std::size_t most_pieces = 1000;  // then no more chains are posted
+constexpr std::size_t call_pieces = 1023;  // IOV_MAX, and one for what is too long
 constexpr int budget = 256;                // frames at once
 /// How long a driver may have to wait until it hears that frames were sent.
 constexpr std::chrono::microseconds sent_delay(100);
@@ -68,18 +69,21 @@ Result<bool> Net::post_one(Lane& lane, Queue& queue) const {
     return true;
 }
 
-/// Pops what a frame needs: one chain, or with mergeable buffers enough of them. False if there is
-/// nothing at all to receive in.
+/// Whether no more chains are posted for one frame: one is, or with mergeable buffers enough.
+bool Net::is_full(const Lane& lane) const {
+    return has(nf::mrg_rxbuf) ? lane.room >= longest_frame() ||
+                                    lane.pieces.size() - lane.first_piece >= most_pieces
+                              : !lane.posted.empty();
+}
+
+/// Pops what a frame needs. False if there is nothing at all to receive in.
 Result<bool> Net::post(Lane& lane, Queue& queue) const {
     if (lane.first_piece > lane.pieces.size() / 2) {
         lane.pieces.erase(lane.pieces.begin(),
                           lane.pieces.begin() + static_cast<std::ptrdiff_t>(lane.first_piece));
         lane.first_piece = 0;
     }
-    const bool mergeable = has(nf::mrg_rxbuf);
-    const std::uint64_t want = longest_frame();
-    while (mergeable ? lane.room < want && lane.pieces.size() - lane.first_piece < most_pieces
-                     : lane.posted.empty()) {
+    while (!is_full(lane)) {
         if (!KVM_TRY(post_one(lane, queue))) {
             return !lane.posted.empty();
         }
@@ -140,8 +144,10 @@ Net::Step Net::receive_one(std::uint16_t index, Queue& queue) {
         return Step::limited;
     }
     received_unpaid_ = 0;
-    // A frame that may not fit is read beside, and so not lost if more buffers come.
-    const bool fits = lane.room >= longest_frame() || !has(nf::mrg_rxbuf);
+    // A frame that may not fit is read beside, and so not lost if more buffers come; also one for
+    // buffers in more pieces than a call takes.
+    const bool fits = (lane.room >= longest_frame() || !has(nf::mrg_rxbuf)) &&
+                      lane.pieces.size() - lane.first_piece <= call_pieces;
     std::byte more;
     net::Arrival arrival;
     if (fits) {
@@ -172,10 +178,10 @@ Net::Step Net::receive_one(std::uint16_t index, Queue& queue) {
 /// Gives the driver the frame that waits beside, if there is room now.
 Net::Step Net::deliver(Lane& lane, Queue& queue) {
     if (lane.room < lane.beside.size()) {
-        if (lane.slots < queue.config().size) {
+        if (!is_full(lane) && lane.slots < queue.config().size) {
             return Step::buffers;
         }
-        ++counters_.too_long;  // all of the queue is not enough
+        ++counters_.too_long;  // all that may be posted is not enough
         lane.beside.clear();
         return Step::done;
     }

@@ -10,10 +10,12 @@ namespace vmm::virtio {
 
 /// A queue: what the driver said of it, and what became of that.
 struct Transport::Line {
-    explicit Line(kvm::EventFd event) : bell(std::move(event)) {}
+    Line(kvm::EventFd event, std::uint16_t size)
+        : bell(std::move(event)), most(size), config{.size = size} {}
 
     kvm::EventFd bell;
     Reactor::Watch watch;
+    std::uint16_t most;  // descriptors
     QueueConfig config;
     bool enabled = false;
     std::optional<Queue> queue;  // of an active device; it lives on, unused, in a disabled one
@@ -34,8 +36,7 @@ Result<std::unique_ptr<Transport>> Transport::create(Parts parts) {
     for (const std::uint16_t size : t.device().queue_sizes()) {
         auto bell = KVM_TRY(kvm::EventFd::create(0, kvm::EventFdFlag::nonblock));
         const auto index = static_cast<std::uint16_t>(t.queues_.size());
-        Line& line = *t.queues_.emplace_back(std::make_unique<Line>(std::move(bell)));
-        line.config.size = size;
+        Line& line = *t.queues_.emplace_back(std::make_unique<Line>(std::move(bell), size));
         line.watch = KVM_TRY(
             t.parts_.reactor.watch(line.bell, Ready::read, [&t, &line, index](kvm::Flags<Ready>) {
                 (void)line.bell.read();
@@ -95,15 +96,24 @@ void Transport::disable(std::string_view why) {
     }
 }
 
+/// The line's queue, as it is configured: not longer than the device offers.
+Result<void> Transport::make_queue(Line& line, const QueueState& state) {
+    const std::uint16_t size = line.config.size;
+    if (size > line.most) {
+        return fail(fmt::format("virtio queue: {} descriptors, at most {}", size, line.most),
+                    EINVAL);
+    }
+    line.queue = KVM_TRY(Queue::create(parts_.memory, line.config, features_, state));
+    return {};
+}
+
 void Transport::activate() {
     for (auto& line : queues_) {
         if (line->enabled) {
             const QueueState state = line->queue ? line->queue->state() : QueueState{};
-            auto queue = Queue::create(parts_.memory, line->config, features_, state);
-            if (!queue) {
-                return disable(queue.error().message);
+            if (auto made = make_queue(*line, state); !made) {
+                return disable(made.error().message);
             }
-            line->queue = std::move(*queue);
         }
     }
     active_ = true;
@@ -120,11 +130,10 @@ void Transport::activate() {
 void Transport::reset() {
     active_ = false;
     device().reset();
-    const auto sizes = device().queue_sizes();
-    for (std::size_t i = 0; i < queues_.size(); ++i) {
-        queues_[i]->config = {.size = sizes[i]};
-        queues_[i]->enabled = false;
-        queues_[i]->queue.reset();
+    for (auto& line : queues_) {
+        line->config = {.size = line->most};
+        line->enabled = false;
+        line->queue.reset();
     }
     features_ = 0;
     feature_select_ = driver_feature_select_ = 0;
@@ -213,8 +222,7 @@ std::uint16_t Transport::selected_queue() {
 
 std::uint16_t Transport::max_queue_size() {
     std::uint16_t size = 0;
-    parts_.reactor.call(
-        [&] { size = selected() ? device().queue_sizes()[queue_select_] : std::uint16_t{0}; });
+    parts_.reactor.call([&] { size = selected() ? selected()->most : std::uint16_t{0}; });
     return size;
 }
 
@@ -309,12 +317,7 @@ Result<void> Transport::restore(const DeviceSnapshot& snapshot) {
             line.config = setup.config;
             line.enabled = setup.enabled;
             if (runs && setup.enabled) {
-                auto queue = Queue::create(parts_.memory, setup.config, features_, setup.state);
-                if (queue) {
-                    line.queue = std::move(*queue);
-                } else {
-                    done = std::unexpected(std::move(queue).error());
-                }
+                done = make_queue(line, setup.state);
             }
         }
         if (runs && done) {
