@@ -9,7 +9,6 @@ namespace kvmxx {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 using vmm::host::Found;
 using vmm::host::Report;
 

@@ -47,9 +47,7 @@ std::string first_failure(const std::vector<vmm::host::Finding>& findings) {
 
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void print(const nlohmann::ordered_json& json) {
-    print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
-}
+void print(const Json& json) { print(json_text(json, 2) + "\n"); }
 
 namespace {
 

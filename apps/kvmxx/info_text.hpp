@@ -2,10 +2,11 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vmm/host/examine.hpp>
 #include <vmm/host/probe.hpp>
+
+#include "json.hpp"
 
 /// What `kvmxx info` and `kvmxx doctor` share: how a host's report is shown.
 namespace kvmxx {
@@ -40,13 +41,13 @@ void add_probe_options(CLI::App& verb, vmm::host::ProbeOptions& options);
 std::string first_failure(const std::vector<vmm::host::Finding>& findings);
 
 /// The report as docs/program-info.md has it.
-nlohmann::ordered_json to_json(const vmm::host::Report& report);
+Json to_json(const vmm::host::Report& report);
 
 /// The report for people, in lines.
 std::string to_text(const vmm::host::Report& report, const Style& style);
 
 /// Writes to standard output; main() sees to errors.
 void print(const std::string& text);
-void print(const nlohmann::ordered_json& json);
+void print(const Json& json);
 
 }  // namespace kvmxx

@@ -165,6 +165,9 @@ int run(const RunOptions& options) {
     if (!config->boot.cache) {
         config->boot.cache = vmm::default_kernel_cache();
     }
+    if (auto checked = StatsTeller::check(options.stats); !checked) {
+        return complain(status_error, checked.error().message);
+    }
     auto log = open_log(options.log);
     if (!log) {
         return complain(status_error, log.error().message);

@@ -43,6 +43,31 @@ void add_devices(Json& json, const std::vector<vmm::BusUsage>& devices, const ch
     }
 }
 
+/// Two devices may have one name: disks of one file.
+std::string unused_name(const Json& object, const std::string& name) {
+    std::string unused = name;
+    for (int number = 2; object.contains(unused); ++number) {
+        unused = fmt::format("{} #{}", name, number);
+    }
+    return unused;
+}
+
+/// What is put in the statistics' place once it is whole.
+std::string new_file(const StatsOptions& options) { return options.file + ".new"; }
+
+std::unexpected<vmm::Error> about_file(const std::string& path, int error) {
+    return vmm::fail_errno("--stats-file: " + path, error);
+}
+
+vmm::Result<kvm::Fd> open_new(const StatsOptions& options) {
+    const std::string path = new_file(options);
+    kvm::Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (!fd.valid()) {
+        return about_file(path, errno);
+    }
+    return fd;
+}
+
 Json statistics_json(const std::vector<vmm::Statistic>& statistics) {
     Json json = Json::object();
     for (const vmm::Statistic& statistic : statistics) {
@@ -66,7 +91,8 @@ Json to_json(const vmm::MachineReport& report) {
     add_devices(json["devices"], report.memory_devices, "memory");
     json["virtio"] = Json::object();
     for (const vmm::DeviceReport& device : report.devices) {
-        json["virtio"][device.name] = statistics_json(device.statistics);
+        json["virtio"][unused_name(json["virtio"], device.name)] =
+            statistics_json(device.statistics);
     }
     json["nothing"] = {{"port", unhandled_json(report.ports)},
                        {"memory", unhandled_json(report.addresses)},
@@ -74,6 +100,14 @@ Json to_json(const vmm::MachineReport& report) {
     json["kvm"] = statistics_json(report.kvm);
     json["notes"] = report.notes;
     return json;
+}
+
+vmm::Result<void> StatsTeller::check(const StatsOptions& options) {
+    if (!options.file.empty()) {
+        KVM_TRY(open_new(options));
+        (void)::unlink(new_file(options).c_str());
+    }
+    return {};
 }
 
 vmm::Result<std::unique_ptr<StatsTeller>> StatsTeller::start(const vmm::Machine& machine,
@@ -117,37 +151,45 @@ void StatsTeller::tell_for_ever() {
         }
         if (Clock::now() >= next_write) {
             next_write += file_interval;
-            if (auto written = write_file(now); !written) {
-                fmt::print(stderr, "kvmxx: {}\n", written.error().message);
-                next_write = never;
-            }
+            keep_file(now);
         }
     }
 }
 
 void StatsTeller::print(const Json& now) {
     // At once, so that the guest's console does not come between.
-    const std::string text = options_.json ? now.dump() + "\n" : draw_stats(now, printed_);
+    const std::string text = options_.json ? json_text(now) + "\n" : draw_stats(now, printed_);
     std::fwrite(text.data(), 1, text.size(), stderr);
     printed_ = now;
 }
 
 /// In place of the file that is there, so that readers see a whole one.
 vmm::Result<void> StatsTeller::write_file(const Json& now) const {
-    const std::string fresh = options_.file + ".new";
-    const std::string text = now.dump(1) + "\n";
-    const kvm::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (fd.number() < 0) {
-        return vmm::fail_errno(fresh, errno);
-    }
-    const auto written = ::write(fd.number(), text.data(), text.size());
-    if (written != static_cast<ssize_t>(text.size())) {
-        return vmm::fail_errno(fresh, written < 0 ? errno : ENOSPC);
+    const std::string fresh = new_file(options_);
+    const std::string text = json_text(now, 1) + "\n";
+    const kvm::Fd fd = KVM_TRY(open_new(options_));
+    for (std::string_view rest = text; !rest.empty();) {
+        const auto written = ::write(fd.number(), rest.data(), rest.size());
+        if (written < 0) {
+            const int error = errno;
+            (void)::unlink(fresh.c_str());
+            return about_file(fresh, error);
+        }
+        rest.remove_prefix(static_cast<std::size_t>(written));
     }
     if (std::rename(fresh.c_str(), options_.file.c_str()) != 0) {
-        return vmm::fail_errno(options_.file, errno);
+        return about_file(options_.file, errno);
     }
     return {};
+}
+
+/// What cannot be written now may be later: it is said once, until it could be again.
+void StatsTeller::keep_file(const Json& now) {
+    const auto written = write_file(now);
+    if (!written && !file_lost_) {
+        fmt::print(stderr, "kvmxx: {}\n", written.error().message);
+    }
+    file_lost_ = !written;
 }
 
 void StatsTeller::finish(const std::string& why) {
@@ -162,9 +204,7 @@ void StatsTeller::finish(const std::string& why) {
         print(now);
     }
     if (!options_.file.empty()) {
-        if (auto written = write_file(now); !written) {
-            fmt::print(stderr, "kvmxx: {}\n", written.error().message);
-        }
+        keep_file(now);
     }
 }
 

@@ -4,16 +4,15 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vmm/machine/machine.hpp>
 
+#include "json.hpp"
+
 /// Where a machine's exits go: as JSON for machines (docs/program.md), and drawn from that.
 namespace kvmxx {
-
-using Json = nlohmann::ordered_json;
 
 Json to_json(const vmm::MachineReport& report);
 
@@ -31,7 +30,9 @@ struct StatsOptions {
 /// Tells of a machine while it runs, from a thread of its own.
 class StatsTeller {
 public:
-    /// Fails if the file cannot be written.
+    /// Whether the file's directory takes a new file. Errors begin with "--stats-file: ".
+    static vmm::Result<void> check(const StatsOptions& options);
+    /// Fails if the file cannot be written, as check() does.
     static vmm::Result<std::unique_ptr<StatsTeller>> start(const vmm::Machine& machine,
                                                            StatsOptions options);
     ~StatsTeller();
@@ -47,11 +48,13 @@ private:
     void tell_for_ever();
     void print(const Json& now);
     vmm::Result<void> write_file(const Json& now) const;
+    void keep_file(const Json& now);
     void stop();
 
     const vmm::Machine& machine_;
     StatsOptions options_;
-    Json printed_;  // the last one
+    Json printed_;            // the last one
+    bool file_lost_ = false;  // and it has been said
     std::mutex mutex_;
     std::condition_variable changed_;
     bool stopping_ = false;

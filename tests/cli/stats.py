@@ -85,7 +85,63 @@ class Stats(program.ProgramTest):
         path = os.path.join(self.dir, "missing", "stats.json")
         ended = self.run_machine(program.PRINT_AND_RESET, "--stats-file", path)
         self.assertEqual((ended.status, ended.out), (1, ""))
-        self.assertEqual(ended.err, f"kvmxx: {path}.new: No such file or directory\n")
+        self.assertEqual(ended.err, f"kvmxx: --stats-file: {path}.new: No such file or directory\n")
+
+    def test_a_file_longer_than_files_may_be_is_an_error(self):
+        path = os.path.join(self.dir, "stats.json")
+        limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", program.PROGRAM]
+        ended = self.kvmxx("run", self.file("guest", program.PRINT_AND_RESET), "--flat16", "0x1000", "--stats-file", path,
+                           command=limited)
+        self.assertEqual((ended.status, ended.err), (1, f"kvmxx: --stats-file: {path}.new: File too large\n"))
+        self.assertEqual(os.listdir(self.dir), ["guest"])
+
+    def test_a_file_that_cannot_be_written_for_a_while_is_told_once_each_time_and_goes_on(self):
+        path = os.path.join(self.dir, "stats.json")
+        machine = subprocess.Popen([program.PROGRAM, "run", self.file("guest", CHATTER), "--flat16", "0x1000",
+                                    "--stats-file", path],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(machine.stderr.close)
+        self.addCleanup(machine.wait)
+        self.addCleanup(machine.kill)
+
+        def wait_for_uptime(least):
+            end = time.monotonic() + 30
+            while time.monotonic() < end:
+                if os.path.exists(path):
+                    with open(path) as file:
+                        uptime = json.load(file)["uptime_ms"]
+                    if uptime >= least:
+                        return uptime
+                time.sleep(0.05)
+            return self.fail("the file is not written")
+
+        uptime = wait_for_uptime(0)
+        for _ in range(2):
+            while not os.path.isdir(path + ".new"):  # unless it is there just now
+                try:
+                    os.mkdir(path + ".new")
+                except FileExistsError:
+                    time.sleep(0.01)
+            self.assertEqual(machine.stderr.readline(), f"kvmxx: --stats-file: {path}.new: Is a directory\n".encode())
+            time.sleep(2.5)  # two more tries
+            os.rmdir(path + ".new")
+            uptime = wait_for_uptime(uptime + 2000)
+        machine.kill()
+        self.assertEqual(machine.stderr.read(), b"")
+
+    def test_disks_of_one_name_are_told_apart_and_a_name_that_is_no_utf_8_is_told(self):
+        disk = os.path.join(self.dir.encode(), b"d\xff.img")
+        with open(disk, "wb") as file:
+            file.truncate(4096)
+        option = b"path=" + disk + b",readonly"
+        path = os.path.join(self.dir, "stats.json")
+        ended = self.run_machine(program.PRINT_AND_RESET, "--stats", "--json", "--stats-file", path, "--disk", option,
+                                 "--disk", option)
+        self.assertEqual((ended.status, ended.out), (5, "Hi\n"), ended.err)
+        with open(path, encoding="utf-8") as file:
+            for stats in (json.load(file), json.loads(ended.err.splitlines()[0])):
+                name = f"disk {self.dir}/d\ufffd.img"
+                self.assertEqual(list(stats["virtio"]), [name, name + " #2"])
 
 
 class Top(program.ProgramTest):
