@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <string>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <vmm/device_fixture.hpp>
@@ -39,6 +40,16 @@ Pair make_pipe() {
     return std::exchange(pair, {});
 }
 
+/// A pseudo-terminal: who controls it, and it; no descriptors where there is none.
+Pair make_terminal() {
+    Pair pair;
+    pair.fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (pair.fds[0] >= 0 && grantpt(pair.fds[0]) == 0 && unlockpt(pair.fds[0]) == 0) {
+        pair.fds[1] = open(ptsname(pair.fds[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    }
+    return std::exchange(pair, {});
+}
+
 /// Writes until there is no room, and returns how much went in.
 std::size_t fill(Console& console) {
     const std::string text(10'000, 'x');
@@ -68,16 +79,38 @@ TEST(FdConsole, NeverBlocksOnASocketThatNobodyReads) {
 }
 
 TEST(FdConsole, NeverBlocksOnATerminalThatNobodyReads) {
-    Pair terminal;
-    terminal.fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (terminal.fds[0] < 0 || grantpt(terminal.fds[0]) != 0 || unlockpt(terminal.fds[0]) != 0) {
+    const Pair terminal = make_terminal();
+    if (terminal.fds[1] < 0) {
         GTEST_SKIP() << "needs a pseudo-terminal";
     }
-    terminal.fds[1] = open(ptsname(terminal.fds[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    ASSERT_GE(terminal.fds[1], 0);
     FdConsole console(terminal.fds[1], terminal.fds[1]);
     EXPECT_GE(fill(console), 1u);
     EXPECT_EQ(fcntl(terminal.fds[1], F_GETFL) & O_NONBLOCK, 0);
+}
+
+TEST(FdConsole, HasTheTerminalsSizeOfNow) {
+    Pair terminal = make_terminal();
+    if (terminal.fds[1] < 0) {
+        GTEST_SKIP() << "needs a pseudo-terminal";
+    }
+    const FdConsole console(-1, terminal.fds[1]);
+    const auto resize = [&](unsigned short rows, unsigned short columns) {
+        const winsize size{rows, columns, 0, 0};
+        ASSERT_EQ(ioctl(terminal.fds[0], TIOCSWINSZ, &size), 0);
+    };
+    EXPECT_EQ(console.size(), (Console::Size{0, 0})) << "a terminal that nobody has told";
+    resize(25, 80);
+    EXPECT_EQ(console.size(), (Console::Size{80, 25}));
+    resize(50, 132);
+    EXPECT_EQ(console.size(), (Console::Size{132, 50}));
+    terminal.close_at(1);
+    EXPECT_EQ(console.size(), std::nullopt);
+}
+
+TEST(FdConsole, HasNoSizeWithoutATerminal) {
+    const Pair pipe = make_pipe();
+    EXPECT_FALSE(FdConsole(-1, pipe.fds[1]).size());
+    EXPECT_FALSE(FdConsole(-1, -1).size());
 }
 
 TEST(FdConsole, SaysThatThePipeIsClosed) {

@@ -120,6 +120,31 @@ TYPED_TEST_P(MachineMemory, ComesAndGoesWhileTheGuestRuns) {
     EXPECT_EQ(must(m.wait()).reason, EndReason::stopped);
 }
 
+TYPED_TEST_P(MachineMemory, MayBeAskedForByABalloon) {
+    const auto target = [](const auto& m) {
+        const auto report = m.report();
+        const auto& statistics = report.devices.at(0).statistics;
+        EXPECT_EQ(statistics.at(0).name, "target-bytes");
+        return statistics.at(0).value;
+    };
+    MachineConfig c = this->config(spin);
+    EXPECT_EQ(code(this->machine(spin, c).set_balloon(4096)), EINVAL) << "it has none";
+    c.balloon.emplace();
+    auto m = this->machine(spin, c);
+    EXPECT_EQ(target(m), 0u);
+    ASSERT_TRUE(m.start());
+    EXPECT_TRUE(m.set_balloon(c.memory_bytes));
+    EXPECT_EQ(target(m), c.memory_bytes);
+    EXPECT_TRUE(m.set_balloon(12'345));
+    EXPECT_EQ(target(m), 3u * 4096) << "whole pages";
+    EXPECT_EQ(code(m.set_balloon(c.memory_bytes + 1)), EINVAL);
+    EXPECT_EQ(target(m), 3u * 4096) << "as before";
+    m.stop();
+    EXPECT_EQ(must(m.wait()).reason, EndReason::stopped);
+    EXPECT_TRUE(m.set_balloon(0)) << "a machine that has ended";
+    EXPECT_EQ(target(m), 0u);
+}
+
 TYPED_TEST_P(MachineMemory, OfAnyKindLeavesNothingBehind) {
     const std::string name = this->file(2 << 20);
     const auto live = [&](const Backing& backing) {
@@ -142,6 +167,7 @@ TYPED_TEST_P(MachineMemory, OfAnyKindLeavesNothingBehind) {
 
 REGISTER_TYPED_TEST_SUITE_P(MachineMemory, MayBeOfOtherKinds, OfASharedFileIsInTheFile,
                             ThatCannotBeHadIsRefusedByName, IsThereBeforeTheStartIfItIsToBe,
-                            ComesAndGoesWhileTheGuestRuns, OfAnyKindLeavesNothingBehind);
+                            ComesAndGoesWhileTheGuestRuns, MayBeAskedForByABalloon,
+                            OfAnyKindLeavesNothingBehind);
 
 }  // namespace vmm::test

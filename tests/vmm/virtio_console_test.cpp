@@ -24,6 +24,16 @@ TEST_F(VirtioConsole, ASinglePortCarriesBytesBothWays) {
     EXPECT_GE(interrupts[rx], 2);
 }
 
+TEST_F(VirtioConsole, ASinglePortsSizeIsToldAtOnceAsLinuxReadsItOnlyThen) {
+    start(*single);
+    EXPECT_EQ(config_interrupts, 1);
+    EXPECT_EQ(read_config<std::uint16_t>(0), 80);
+    EXPECT_EQ(read_config<std::uint16_t>(2), 25);
+    reactor->call([&] { single->resize({132, 50}); });
+    EXPECT_EQ(config_interrupts, 2);
+    EXPECT_EQ(read_config<std::uint16_t>(0), 132);
+}
+
 TEST_F(VirtioConsole, AFullPeerHasTheGuestWaitAndLosesNothing) {
     a->room = 5000;
     start(*single);

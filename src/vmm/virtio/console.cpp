@@ -100,6 +100,9 @@ Result<void> Console::activate(Host& host, std::uint64_t features) {
     for (std::size_t i = 0; i < used; ++i) {
         KVM_TRY(ports_[i].peer->start(host.reactor(), [this, i] { serve(i); }));
     }
+    if (features & f_size && !(features & f_multiport) && size_ != ConsoleSize{}) {
+        host.config_changed();  // without control messages, Linux does not read it before
+    }
     return {};
 }
 
