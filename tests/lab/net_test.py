@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 """net_test.py KVMXX: Debian's cloud kernel with a network card, on the real kvm-amd, in the lab. Over the user network
-it gets an address, fetches a file by HTTP and by TFTP, and gives it back by a forwarded port; over a tap interface it
-pings, also after the interface was taken away and came back. 77 where the lab cannot run or there is no kernel."""
+it gets an address, fetches a file by HTTP and by TFTP, and gives it back by a forwarded port, by PCI; over a tap interface
+with two queues it pings, also after the interface was taken away and came back, by MMIO. 77 where the lab cannot run or
+there is no kernel."""
 
 import functools
 import os
@@ -14,8 +15,8 @@ import unittest
 sys.dont_write_bytecode = True
 import linux_guest  # noqa: E402
 
-MODULES = ("drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_mmio", "net/core/failover",
-           "drivers/net/net_failover", "drivers/net/virtio_net")
+MODULES = ("virtio_ring", "virtio", "virtio_mmio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
+           "net/core/failover", "net_failover", "virtio_net")
 
 INIT = r"""#!/bin/busybox sh
 export PATH=/bin
@@ -24,10 +25,11 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 exec </dev/console >/dev/console 2>&1
-for module in virtio_ring virtio virtio_mmio failover net_failover virtio_net; do insmod /modules/$module.ko; done
+for module in @MODULES@; do insmod /modules/$module.ko; done
 ip link set lo up
 ip link set eth0 up
-echo "guest: mac $(cat /sys/class/net/eth0/address) mtu $(cat /sys/class/net/eth0/mtu)"
+echo "guest: mac $(cat /sys/class/net/eth0/address) mtu $(cat /sys/class/net/eth0/mtu) queues" $(ls /sys/class/net/eth0/queues) \
+    "of $(basename $(dirname $(realpath /sys/class/net/eth0/device)))"
 case $(cat /proc/cmdline) in
 *user)
     udhcpc -i eth0 -s /dhcp -q -n -t 10 -T 2 >/dev/null 2>&1
@@ -61,8 +63,8 @@ ip route add default via $router
 # In the lab: each machine's output, then how it ended.
 INSIDE = r"""
 kvmxx=$1 kernel=$2 initrd=$3
-machine() {
-    "$kvmxx" run --kernel "$kernel" --initrd "$initrd" --memory 256M --timeout 150 --net "$1" \
+machine() { # NET WORD OPTION...: WORD is what the guest is to do
+    "$kvmxx" run --kernel "$kernel" --initrd "$initrd" --memory 256M --timeout 150 --net "$1" "${@:3}" \
         --cmdline "console=ttyS0 quiet loglevel=0 panic=-1 $2" </dev/null >/tmp/$2 2>&1
     echo "=== status $?" >>/tmp/$2
 }
@@ -78,7 +80,7 @@ mkdir /tmp/www
 head -c 3000000 /dev/urandom >/tmp/www/file
 head -c 20000 /dev/urandom >/tmp/www/small
 python3 -m http.server 8000 --bind 127.0.0.1 -d /tmp/www >/dev/null 2>&1 &
-machine user,forward=tcp:8080:80,forward=tcp:9099:99,tftp=/tmp/www user &
+machine user,forward=tcp:8080:80,forward=tcp:9099:99,tftp=/tmp/www user --virtio-transport pci &
 await user 'guest: ready'
 python3 -c 'import urllib.request as u; open("/tmp/back", "wb").write(u.urlopen("http://127.0.0.1:8080/down").read())'
 python3 -c 'import socket; socket.create_connection(("127.0.0.1", 9099)).sendall(b"goodbye\n")'
@@ -91,12 +93,12 @@ cat /tmp/user
 
 modprobe tun
 make_tap() {
-    ip tuntap add tap0 mode tap
+    ip tuntap add tap0 mode tap multi_queue
     ip addr add 10.9.0.1/24 dev tap0
     ip link set tap0 up
 }
 make_tap
-machine tap=tap0,mac=02:00:00:00:00:07,mtu=1400 tap &
+machine tap=tap0,mac=02:00:00:00:00:07,mtu=1400,queues=2 tap --cpus 2 --virtio-transport mmio &
 await tap 'guest: ready'
 ip link delete tap0
 await tap 'guest: carrier lost'
@@ -112,7 +114,8 @@ def outcome():
     """{machine: (status, output)} of one run of the lab."""
     with tempfile.TemporaryDirectory() as made:
         initrd = os.path.join(made, "initrd")
-        linux_guest.write_initrd(initrd, ("proc", "sys", "tmp"), {"init": INIT, "dhcp": DHCP}, MODULES)
+        init = INIT.replace("@MODULES@", " ".join(map(os.path.basename, MODULES)))
+        linux_guest.write_initrd(initrd, ("proc", "sys", "tmp"), {"init": init, "dhcp": DHCP}, MODULES)
         printed = linux_guest.run_in_lab("bash", "-c", INSIDE, "inside", KVMXX, linux_guest.kernel(), initrd)
     found = re.findall(r"^=== (\w+)\n(.*?)^=== status (\d+)$", printed, re.S | re.M)
     return {name: (int(status), output) for name, output, status in found}
@@ -131,7 +134,8 @@ class Net(unittest.TestCase):
         self.assertTrue(found, output)
         return found[1]
 
-    def test_the_user_network_gives_an_address(self):
+    def test_the_user_network_gives_an_address_by_pci(self):
+        self.assertRegex(self.output("user"), r"guest: mac \S+ mtu 1500 queues rx-0 tx-0 of 0000:")
         self.assertIn("guest: address 10.0.2.15/24", self.output("user"))
 
     def test_files_go_both_ways_over_the_user_network(self):
@@ -144,7 +148,7 @@ class Net(unittest.TestCase):
 
     def test_a_tap_interface_pings_and_comes_back(self):
         output = self.output("tap")
-        self.assertIn("guest: mac 02:00:00:00:00:07 mtu 1400", output)
+        self.assertIn("guest: mac 02:00:00:00:00:07 mtu 1400 queues rx-0 rx-1 tx-0 tx-1 of ", output)
         self.assertIn("3 packets transmitted, 3 packets received", output)
         self.assertIn("tap tap0: the interface is gone", output)
         self.assertIn("guest: carrier lost", output)
