@@ -30,6 +30,9 @@ struct EchoDevice final : virtio::Device {
         host = &h;
         accepted = agreed;
         ++activations;
+        if (has_news) {
+            host->config_changed();
+        }
         return {};
     }
     void notified(std::uint16_t queue) override { notifications.push_back(queue); }
@@ -46,6 +49,7 @@ struct EchoDevice final : virtio::Device {
     virtio::Host* host = nullptr;
     std::uint64_t accepted = 0, written_at = ~std::uint64_t{0};
     int activations = 0, resets = 0;
+    bool has_news = false;  ///< its configuration is another when it is activated
     std::vector<std::uint16_t> notifications;
     std::vector<std::byte> restored;
 };

@@ -321,6 +321,33 @@ TEST_F(VirtioPci, is_saved_and_goes_on_elsewhere) {
     }
 }
 
+TEST_F(VirtioPci, what_it_tells_as_it_goes_on_elsewhere_is_not_lost) {
+    start();
+    const DeviceSnapshot snapshot = must(pci->save());
+    PciBus other_bus;
+    EchoDevice other;
+    other.has_news = true;
+    auto restored = must(PciDevice::create(other, wires));
+    must(other_bus.root.add(*restored));
+    doorbells.at.clear();
+    must(restored->restore(snapshot));
+    other_bus.root.settle();
+    EXPECT_EQ(other_bus.read<std::uint8_t>(bar + PciDevice::isr_offset), 2);
+}
+
+TEST_F(VirtioPci, doorbells_that_cannot_be_placed_fill_no_log) {
+    for (const std::uint64_t at : {bar, bar + PciDevice::bar_size}) {
+        for (std::uint64_t q = 0; q < 2; ++q) {
+            doorbells.at[at + PciDevice::notify_offset + 4 * q] = -1;
+        }
+    }
+    for (std::uint64_t i = 0; i < 50; ++i) {
+        bus.place(1, bar + i % 2 * PciDevice::bar_size);
+    }
+    EXPECT_GE(complaints.size(), LogLimit::first);
+    EXPECT_LE(complaints.size(), LogLimit::first + 5);
+}
+
 }  // namespace
 
 }  // namespace vmm

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <sys/resource.h>
+#include <vmm/virtio/vsock_parts.hpp>
 #include <vmm/virtio_vsock.hpp>
 
 namespace vmm::test {
@@ -215,6 +216,19 @@ TEST_F(VirtioVsock, AGuestThatNeverAnswersIsGivenUp) {
     EXPECT_EQ(packet->header.op, op_reset);
     EXPECT_EQ(take(peer), "(end)");
     EXPECT_EQ(device->report().open, 0u);
+}
+
+TEST(VirtioVsockConnection, WhatItsPeerTookIsNotKept) {
+    virtio::detail::VsockConnection connection(1, 2, kvm::Fd(-1));
+    for (int i = 0; i < 1000; ++i) {
+        std::ranges::fill(connection.append(100), static_cast<std::byte>(i));
+        if (i > 0) {  // there is always something that waits
+            EXPECT_EQ(connection.buffer[connection.flushed], static_cast<std::byte>(i - 1));
+            connection.flushed += 100;
+        }
+        ASSERT_EQ(connection.waiting(), 100u);
+    }
+    EXPECT_LE(connection.buffer.size(), 400u);
 }
 
 TEST_F(VirtioVsock, ItsConfigurationCannotBeWritten) {

@@ -76,6 +76,7 @@ private:
     std::uint8_t isr_ = 0;
     std::atomic<std::uint16_t> config_vector_ = no_vector;
     std::unique_ptr<std::atomic<std::uint16_t>[]> vectors_;  // of the queues
+    LogLimit complaints_;
 };
 
 }  // namespace vmm::virtio

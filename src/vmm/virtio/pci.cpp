@@ -117,7 +117,7 @@ void PciDevice::bar_placed(std::size_t, std::optional<kvm::Gpa> address) {
             const auto added =
                 wires_.doorbells.add(transport_->doorbell(i), at, kvm::Datamatch::any_length());
             if (!added) {
-                wires_.log.warn(name(), added.error().message);
+                wires_.log.say(complaints_, LogLevel::warn, name(), added.error().message);
             } else if (*added) {
                 doorbells_[i] = at;
             }
@@ -235,11 +235,11 @@ Result<void> PciDevice::restore(const DeviceSnapshot& snapshot) {
     KVM_TRY(restore_config(quiet));
     std::ranges::copy(saved_config.subspan(window_capability_ + window_size, 4),
                       raw(window_capability_ + window_size, 4).begin());
-    KVM_TRY(transport_->restore(snapshot));
     {
         const std::lock_guard lock(isr_mutex_);
         isr_ = static_cast<std::uint8_t>(isr);
     }
+    KVM_TRY(transport_->restore(snapshot));  // the device may have more to tell
     update_interrupt();
     return {};
 }

@@ -122,11 +122,8 @@ Result<void> Vsock::handle_data(Connection& connection, const Header& header, co
         done = n < 0 ? 0 : static_cast<std::size_t>(n);
     }
     if (done < header.length) {
-        auto& buffer = connection.buffer;
-        const std::size_t before = buffer.size();
-        buffer.resize(before + header.length - done);
         KVM_TRY(read(host_->memory(), chain.readable, vsock_header_size + done,
-                     std::span(buffer).subspan(before)));
+                     connection.append(header.length - done)));
     }
     forwarded(connection, done);
     watch(connection);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 #include <vmm/virtio/vsock.hpp>
 
@@ -57,6 +58,15 @@ struct VsockConnection {
         return in_flight < guest_buffer ? guest_buffer - in_flight : 0;
     }
     std::size_t waiting() const { return buffer.size() - flushed; }
+    /// Room for so much more, behind what waits; what the socket has taken does not pile up.
+    std::span<std::byte> append(std::size_t size) {
+        if (flushed > buffer.size() / 2) {
+            buffer.erase(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(flushed));
+            flushed = 0;
+        }
+        buffer.resize(buffer.size() + size);
+        return std::span(buffer).last(size);
+    }
     bool may_read() const { return open && !end_of_input && !(guest_shut & shut_receive); }
     /// The socket has something that the guest has no room for.
     bool wants_credit() const { return may_read() && readable && credit() == 0 && !asked; }
