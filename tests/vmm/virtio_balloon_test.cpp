@@ -267,6 +267,17 @@ TEST_F(VirtioBalloon, WhatTheHostCannotDoIsSaidOnceAndHarmsNobody) {
     must(memory.unlock(kvm::Gpa(0x400000), 4096));
 }
 
+TEST_F(VirtioBalloon, ItsTargetGoesElsewhereAlsoBeforeThereIsADriver) {
+    attach(plain);
+    reactor->call([&] { plain.set_target(3 * mib); });
+    const auto state = must(transport().save());
+    Balloon other{BalloonOptions{}};
+    resume(other, state);
+    EXPECT_EQ(other.report().target_bytes, 3 * mib);
+    EXPECT_EQ(read_config<std::uint32_t>(0), 3 * mib / 4096);
+    stop();
+}
+
 TEST_F(VirtioBalloon, GoesOnElsewhere) {
     start(full);
     write_config(4, std::uint32_t(77));

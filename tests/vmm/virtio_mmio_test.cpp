@@ -303,6 +303,20 @@ TEST_F(VirtioMmioTest, AnotherGoesOnWhereItWas) {
     EXPECT_EQ(must(restored->save()).queues, snapshot.queues);
 }
 
+TEST_F(VirtioMmioTest, FeaturesThatWereNotAgreedUponGoElsewhereAsTheyAre) {
+    set(0x070, st::acknowledge | st::driver);
+    set_features(~std::uint64_t{0});
+    set(0x070, st::acknowledge | st::driver | st::features_ok);  // which it is not
+    const auto snapshot = must(mmio->save());
+    EchoDevice second;
+    auto restored = make(second);
+    must(restored->restore(snapshot));
+    EXPECT_EQ(must(restored->save()).features, ~std::uint64_t{0});
+    auto lie = snapshot;
+    lie.status |= st::features_ok;
+    EXPECT_EQ(code(make(second)->restore(lie)), EINVAL);
+}
+
 TEST_F(VirtioMmioTest, AStateOfAnotherDeviceIsRefused) {
     start();
     const auto good = must(mmio->save());

@@ -109,7 +109,6 @@ protected:
         return a;
     }
 
-    NoInterrupts silent;
     LoopBackend* backend = nullptr;
     std::unique_ptr<virtio::Net> device;
 };

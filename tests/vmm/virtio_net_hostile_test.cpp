@@ -6,7 +6,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class VirtioNetGuest : public VirtioNetTest {};
+class VirtioNetGuest : public VirtioNetTest {
+protected:
+    /// Another device goes on from this one's state; the one before, which must outlive it.
+    std::unique_ptr<virtio::Net> go_on_elsewhere() {
+        const auto snapshot = must(transport().save());
+        auto old = std::move(device);
+        make(2);
+        resume(*device, snapshot);
+        return old;
+    }
+};
 
 TEST_F(VirtioNetGuest, FramesThatCannotBeAreCountedAndUsed) {
     begin();
@@ -119,12 +129,10 @@ TEST_F(VirtioNetGuest, ItGoesOnFromASavedState) {
     EXPECT_EQ(command({nc::rx, nc::rx_promiscuous, 0}), nc::ok);
     EXPECT_EQ(command({nc::mac, nc::mac_address_set}, raw(other)), nc::ok);
     EXPECT_EQ(command({nc::mac, nc::mac_table_set}, joined(table({}), table({group}))), nc::ok);
-    const auto snapshot = must(transport().save());
-    const auto old = std::move(device);
-    make(2);
-    auto copy = must(virtio::Transport::create({*device, memory, *reactor, silent, {}}));
-    must(copy->restore(snapshot));
+    const auto old = go_on_elsewhere();
     EXPECT_EQ(backend->used, 2);
+    EXPECT_EQ(config_interrupts, 1) << "the driver is to announce itself";
+    EXPECT_EQ(read_config<std::uint16_t>(6), 3);
     EXPECT_EQ(backend->offloads, net::Offload::checksum | net::Offload::tso4 | net::Offload::tso6);
     for (const net::Mac& mac : {card, other, group}) {
         backend->arrive(0, frame(mac));
@@ -134,12 +142,29 @@ TEST_F(VirtioNetGuest, ItGoesOnFromASavedState) {
     EXPECT_EQ(device->counters().filtered, 1u);
     EXPECT_TRUE(queue(0).take());
     EXPECT_TRUE(queue(0).take());
-    std::array<std::byte, 6> mac{};
-    copy->read_config(0, mac);
-    EXPECT_EQ(std::bit_cast<net::Mac>(mac), other);
+    EXPECT_EQ(read_config<net::Mac>(0), other);
     EXPECT_EQ(code(device->restore({})), EINVAL);
     EXPECT_EQ(code(device->restore(frame())), EINVAL);
-    copy.reset();
+    stop();
+}
+
+TEST_F(VirtioNetGuest, OffloadsThatTheDriverGaveUpStayAway) {
+    begin(all & ~ring_packed, 2);
+    EXPECT_EQ(command({nc::guest_offloads, nc::guest_offloads_set}, raw(std::uint64_t{0})), nc::ok);
+    const auto old = go_on_elsewhere();
+    EXPECT_EQ(backend->offloads, net::Offloads());
+    stop();
+}
+
+TEST_F(VirtioNetGuest, OneThatNoDriverHasYetStartsElsewhereAsNew) {
+    make(2);
+    attach(*device);
+    const auto old = go_on_elsewhere();
+    EXPECT_EQ(read_config<std::uint16_t>(6), 1);
+    start(*device, all & ~ring_packed, 64);
+    EXPECT_EQ(backend->offloads, backend->gives());
+    EXPECT_EQ(read_config<std::uint16_t>(6), 1) << "nothing to announce";
+    EXPECT_EQ(config_interrupts, 0);
     stop();
 }
 

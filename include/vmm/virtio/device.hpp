@@ -75,9 +75,11 @@ public:
     virtual void reset() = 0;
 
     /// What a device has beside its queues and configuration: bytes of its own format, by which
-    /// another of the same kind goes on. Of an active device; what is in flight is waited for.
+    /// another of the same kind goes on. What is in flight is waited for. Also of a device that is
+    /// not active: none if it is as new.
     virtual std::vector<std::byte> save() { return {}; }
-    /// Before activate() with the state's features. Errors: EINVAL (not such bytes).
+    /// Before activate() with the state's features, if it was active. Errors: EINVAL (not such
+    /// bytes).
     virtual Result<void> restore(std::span<const std::byte> bytes);
 
     /// What it has done since it was made, and how it is; at any time.

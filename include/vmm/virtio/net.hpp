@@ -150,8 +150,9 @@ private:
     std::vector<Lane> lanes_;
     std::uint16_t pairs_ = 1;  ///< in use
     Filter filter_;
-    std::uint64_t offloads_ = 0;  ///< GUEST_ features in force
-    bool announce_ = false;       ///< the driver is to tell the network where it is
+    std::uint64_t offloads_ = 0;                      ///< GUEST_ features in force
+    std::optional<std::uint64_t> restored_offloads_;  ///< until activate(), which else has all
+    bool announce_ = false;  ///< the driver is to tell the network where it is
     NetCounters counters_;
 };
 

@@ -118,12 +118,15 @@ void Net::read_config(std::uint64_t offset, std::span<std::byte> data) const {
 Result<void> Net::activate(Host& host, std::uint64_t features) {
     host_ = &host;
     features_ = features;
-    if (offloads_ == 0) {  // else restored
-        offloads_ = features & nf::guest_offloads;
-    }
+    offloads_ = restored_offloads_.value_or(features) & features & nf::guest_offloads;
+    restored_offloads_.reset();
     KVM_TRY(backend_->set_offloads(accepted_offloads()));
     KVM_TRY(backend_->use_queues(pairs_));
     backend_->listen(this);
+    announce_ = announce_ && has(nf::guest_announce);
+    if (announce_ && has(nf::status)) {
+        host.config_changed();
+    }
     resume();
     return {};
 }
@@ -138,6 +141,7 @@ void Net::reset() {
     lanes_.resize(count);
     host_ = nullptr;
     features_ = offloads_ = 0;
+    restored_offloads_.reset();
     pairs_ = 1;
     announce_ = false;
     filter_ = Filter{.mac = options_.mac};
@@ -201,8 +205,11 @@ std::vector<Statistic> Net::statistics() const {
 }
 
 std::vector<std::byte> Net::save() {
+    if (!host_) {
+        return {};  // as new
+    }
     // What was popped and not used is the driver's again.
-    for (std::uint16_t i = 0; host_ && i < lanes_.size(); ++i) {
+    for (std::uint16_t i = 0; i < lanes_.size(); ++i) {
         Lane& lane = lanes_[i];
         Queue* const queue = host_->queue(static_cast<std::uint16_t>(2 * i));
         while (queue && !lane.posted.empty()) {
@@ -246,7 +253,7 @@ Result<void> Net::restore(std::span<const std::byte> bytes) {
         return fail(fmt::format("{}: not the state of such a network device", name()), EINVAL);
     }
     pairs_ = saved.pairs;
-    offloads_ = saved.offloads & nf::guest_offloads;
+    restored_offloads_ = std::uint64_t{saved.offloads};
     filter_ = {saved.promiscuous != 0,
                saved.all_multicast != 0,
                saved.too_many_unicast != 0,

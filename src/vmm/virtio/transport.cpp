@@ -281,9 +281,7 @@ kvm::FdRef Transport::doorbell(std::uint16_t queue) const { return queues_[queue
 Result<DeviceSnapshot> Transport::save() {
     DeviceSnapshot snapshot;
     parts_.reactor.call([&] {
-        if (active_) {
-            snapshot.device = device().save();
-        }
+        snapshot.device = device().save();
         snapshot.features = features_;
         snapshot.status = status_;
         snapshot.generation = generation_;
@@ -299,7 +297,9 @@ Result<DeviceSnapshot> Transport::save() {
 }
 
 Result<void> Transport::restore(const DeviceSnapshot& snapshot) {
-    if (snapshot.queues.size() != queues_.size() || (snapshot.features & ~offered()) != 0) {
+    const bool agreed = (snapshot.status & status::features_ok) != 0;  // else they may be any
+    if (snapshot.queues.size() != queues_.size() ||
+        (agreed && (snapshot.features & ~offered()) != 0)) {
         return fail(fmt::format("{}: a state of another device", device().name()), EINVAL);
     }
     Result<void> done;
@@ -310,7 +310,8 @@ Result<void> Transport::restore(const DeviceSnapshot& snapshot) {
         feature_select_ = snapshot.feature_select;
         driver_feature_select_ = snapshot.driver_feature_select;
         queue_select_ = snapshot.queue_select;
-        const bool runs = (status_ & status::driver_ok) && !(status_ & status::needs_reset);
+        const bool runs =
+            agreed && (status_ & status::driver_ok) && !(status_ & status::needs_reset);
         for (std::size_t i = 0; i < queues_.size() && done; ++i) {
             const QueueSetup& setup = snapshot.queues[i];
             Line& line = *queues_[i];
@@ -320,7 +321,7 @@ Result<void> Transport::restore(const DeviceSnapshot& snapshot) {
                 done = make_queue(line, setup.state);
             }
         }
-        if (runs && done) {
+        if (done && (runs || !snapshot.device.empty())) {
             done = device().restore(snapshot.device);
         }
         if (runs && done) {

@@ -61,7 +61,9 @@ std::vector<Statistic> Vsock::statistics() const {
     };
 }
 
-std::vector<std::byte> Vsock::save() { return {saved_version}; }
+std::vector<std::byte> Vsock::save() {
+    return host_ ? std::vector{saved_version} : std::vector<std::byte>();
+}
 
 Result<void> Vsock::restore(std::span<const std::byte> bytes) {
     if (bytes.size() != 1 || bytes[0] != saved_version) {
