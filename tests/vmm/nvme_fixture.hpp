@@ -102,21 +102,21 @@ protected:
             ASSERT_EQ(create_submission(id, pairs[id].submissions, entries, id), Status::success);
         }
     }
-    Status create_completion(std::uint32_t id, std::uint64_t base, std::uint32_t entries,
-                             std::uint32_t vector, std::uint32_t flags = 3) {
-        return admin({.opcode = 0x05,
+    Status create_queue(std::uint8_t opcode, std::uint32_t id, std::uint64_t base,
+                        std::uint32_t entries, std::uint32_t cdw11) {
+        return admin({.opcode = opcode,
                       .prp1 = base,
                       .cdw10 = (entries - 1) << 16 | id,
-                      .cdw11 = vector << 16 | flags})
+                      .cdw11 = cdw11})
             .status;
+    }
+    Status create_completion(std::uint32_t id, std::uint64_t base, std::uint32_t entries,
+                             std::uint32_t vector, std::uint32_t flags = 3) {
+        return create_queue(0x05, id, base, entries, vector << 16 | flags);
     }
     Status create_submission(std::uint32_t id, std::uint64_t base, std::uint32_t entries,
                              std::uint32_t completion, std::uint32_t flags = 1) {
-        return admin({.opcode = 0x01,
-                      .prp1 = base,
-                      .cdw10 = (entries - 1) << 16 | id,
-                      .cdw11 = completion << 16 | flags})
-            .status;
+        return create_queue(0x01, id, base, entries, completion << 16 | flags);
     }
 
     /// Puts a command in a queue, without a word to the device. Its id.
@@ -168,6 +168,14 @@ protected:
         return done.value_or(Done{.status = Status::internal_error});
     }
     Done admin(const Command& command) { return run(command, 0); }
+    /// A read that the disk has and does not end; its id.
+    std::uint16_t begin_read() {
+        engine->holds = true;
+        const std::uint16_t id = put(reads(0, 1, allocate(4096)));
+        ring();
+        settle();
+        return id;
+    }
     void settle() {
         while (reactor->turn(std::chrono::milliseconds(0)) > 0) {
         }

@@ -96,10 +96,7 @@ TEST_F(Nvme, EventsDoNotFillTheRingOfCompletions) {
 TEST_F(Nvme, AbortsOfWhatTheDiskHasDoNothing) {
     make();
     start();
-    engine->holds = true;
-    const std::uint16_t id = put(reads(0, 1, allocate(4096)));
-    ring();
-    settle();
+    const std::uint16_t id = begin_read();
     EXPECT_EQ(admin({.opcode = 0x08, .cdw10 = id * 0x10000u | 1}).result, 1u);
     engine->let_go();
     const auto done = wait();

@@ -116,10 +116,7 @@ TEST_F(Nvme, QueuesAreDeletedInOrderAndOnce) {
 TEST_F(Nvme, ADeletionWaitsForWhatIsInFlight) {
     make();
     start();
-    engine->holds = true;
-    const std::uint16_t id = put(reads(0, 1, allocate(4096)));
-    ring();
-    settle();
+    const std::uint16_t id = begin_read();
     EXPECT_FALSE(take());
     EXPECT_EQ(admin({.opcode = 0x00, .cdw10 = 1}).status, Status::success);
     const auto done = take();
