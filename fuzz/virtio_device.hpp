@@ -37,18 +37,7 @@ public:
         } else {
             connect(device);
         }
-        transport_->set_status(status::acknowledge);
-        transport_->set_status(status::driver);
-        std::uint64_t features = 0;
-        for (std::uint32_t word = 0; word < 2; ++word) {
-            transport_->select_device_features(word);
-            transport_->select_driver_features(word);
-            const std::uint64_t mask = (wanted | feature::version_1) >> (32 * word);
-            const auto bits = static_cast<std::uint32_t>(transport_->device_features() & mask);
-            transport_->set_driver_features(bits);
-            features |= std::uint64_t(bits) << (32 * word);
-        }
-        transport_->set_status(status::features_ok);
+        const std::uint64_t features = agree(wanted);
         kvm::Gpa at{queues};
         for (std::uint16_t i = 0; i < transport_->queue_count(); ++i) {
             transport_->select_queue(i);
@@ -57,6 +46,26 @@ public:
             transport_->change_queue([&](QueueConfig& config) { config = driver->config(); });
             transport_->enable_queue(Transport::Enable::yes);
             drivers_[i] = std::move(driver);
+        }
+        transport_->set_status(status::driver_ok);
+    }
+    /// Drives it anew, with queues of any size that may be anywhere.
+    void start_oddly(Records& input, std::uint64_t wanted) {
+        using namespace virtio;
+        transport_->set_status(0);
+        (void)agree(wanted);
+        for (const auto& [index, driver] : drivers_) {
+            const auto kind = input.next<std::uint8_t>();
+            transport_->select_queue(index);
+            transport_->change_queue([&](QueueConfig& config) {
+                config = driver->config();
+                config.size = input.next<std::uint16_t>();
+                if (kind & 1) {
+                    config.descriptors = kvm::Gpa(input.next<std::uint32_t>());
+                    config.device = kvm::Gpa(input.next<std::uint32_t>());
+                }
+            });
+            transport_->enable_queue(kind & 2 ? Transport::Enable::no : Transport::Enable::yes);
         }
         transport_->set_status(status::driver_ok);
     }
@@ -129,6 +138,23 @@ public:
 private:
     static constexpr std::uint16_t queue_size = 16;
 
+    /// The features that are agreed upon.
+    std::uint64_t agree(std::uint64_t wanted) {
+        using namespace virtio;
+        transport_->set_status(status::acknowledge);
+        transport_->set_status(status::driver);
+        std::uint64_t features = 0;
+        for (std::uint32_t word = 0; word < 2; ++word) {
+            transport_->select_device_features(word);
+            transport_->select_driver_features(word);
+            const std::uint64_t mask = (wanted | feature::version_1) >> (32 * word);
+            const auto bits = static_cast<std::uint32_t>(transport_->device_features() & mask);
+            transport_->set_driver_features(bits);
+            features |= std::uint64_t(bits) << (32 * word);
+        }
+        transport_->set_status(status::features_ok);
+        return features;
+    }
     void connect(virtio::Device& device) {
         transport_.reset();
         transport_ = check(virtio::Transport::create({device, memory(), reactor(), *this, Log()}));
@@ -176,6 +202,8 @@ int run(std::span<const std::byte> bytes, Make make, Outside outside) {
             case 3:
                 if (const auto what = input.next<std::uint8_t>(); what % 8 == 0) {
                     start();
+                } else if (what % 8 == 3) {
+                    guest.start_oddly(input, wanted);
                 } else if (what == 1) {
                     unplug();
                     start();
