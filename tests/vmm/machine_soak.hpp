@@ -206,7 +206,9 @@ protected:
         OnMaker<Maker>::SetUp();
         directory = this->path + "-soak";
         std::filesystem::create_directory(directory);
-        std::ofstream(directory + "/disk") << std::string(1 << 20, 'd');
+        for (const char* const name : {"/disk", "/nvme"}) {
+            std::ofstream(directory + name) << std::string(1 << 20, 'd');
+        }
     }
     void TearDown() override {
         std::filesystem::remove_all(directory);
@@ -224,6 +226,7 @@ protected:
         c.balloon = virtio::BalloonOptions{};
         c.vsock = virtio::VsockOptions{3, directory + "/vsock"};
         c.disks.push_back({.image = {.path = directory + "/disk"}});
+        c.disks.push_back({.image = {.path = directory + "/nvme"}, .bus = DiskBus::nvme});
         return c;
     }
     std::uintmax_t printed() const { return std::filesystem::file_size(directory + "/console"); }
