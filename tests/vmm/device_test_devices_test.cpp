@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <array>
+#include <atomic>
 #include <gtest/gtest.h>
 #include <optional>
+#include <thread>
 #include <vmm/device/test_devices.hpp>
 #include <vmm/device_fixture.hpp>
 #include <vmm/result.hpp>
@@ -93,6 +95,22 @@ TEST(PageFlush, KeepsWhatThePageHoldsAndThePageWritable) {
     write(flush, 0, 0xffffffffu);
     write(flush, 3, 0x1000u);
     EXPECT_EQ(must(memory.read<std::uint32_t>(kvm::Gpa(0x1008))), 43u);
+}
+
+TEST(PageFlush, LeavesThePageWritableForOtherThreadsMeanwhile) {
+    const GuestMemory memory = must(GuestMemory::create(std::array{Region{kvm::Gpa(0), 0x4000}}));
+    PageFlush flush(memory);
+    std::atomic<int> flushes = 0;
+    const std::jthread flusher([&] {
+        while (++flushes < 30'000) {
+            write(flush, 0, 0x1000u);
+        }
+    });
+    std::uint32_t i = 0;
+    while (flushes < 30'000) {
+        must(memory.write(kvm::Gpa(0x1000), ++i));  // SIGSEGV if it cannot be written
+    }
+    EXPECT_EQ(must(memory.read<std::uint32_t>(kvm::Gpa(0x1000))), i);
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ private:
 };
 
 /// Port 0xe4: the host's mapping of the page at the guest-physical address that is written changes
-/// and changes back, so that KVM forgets it and must fault it in again.
+/// and changes back, so that KVM forgets it and must fault it in again. It stays readable and
+/// writable throughout.
 class PageFlush final : public BusDevice {
 public:
     static constexpr std::uint64_t ports = 4;

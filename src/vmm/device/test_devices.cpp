@@ -35,7 +35,8 @@ void PageFlush::write(std::uint64_t offset, std::span<const std::byte> data) {
     }
     const auto host = memory_.host_span(kvm::Gpa(number(data) & ~(page - 1)), page);
     if (host) {
-        (void)mprotect(host->data(), page, PROT_READ);
+        // Any change has KVM forget it. Other threads of the machine may write there meanwhile.
+        (void)mprotect(host->data(), page, PROT_READ | PROT_WRITE | PROT_EXEC);
         (void)mprotect(host->data(), page, PROT_READ | PROT_WRITE);
     }
 }
