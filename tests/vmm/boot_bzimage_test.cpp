@@ -41,14 +41,18 @@ TEST_F(Bzimage, IsRefusedWhereverItIsTruncated) {
     for (const std::size_t size : {std::size_t(0x26c), bzimage_code, bzimage_code + 0x200,
                                    bzimage_code + bzimage_code_size - 16}) {
         EXPECT_EQ(refusal(Bytes(whole).resize(size)),
-                  "truncated: setup_sects and syssize want 6656 bytes, but the file has " +
-                      std::to_string(size))
+                  "setup header: syssize at 0x1f4: truncated: with setup_sects at 0x1f1 the code "
+                  "ends at 6656, but the file has " +
+                      std::to_string(size) + " bytes")
             << size;
     }
     // Nor may it say of itself that it ends before its entry.
-    EXPECT_EQ(refusal(bzimage().put(0x1f4, std::uint32_t(0)).resize(bzimage_code + 0x200)),
-              "truncated: setup_sects and syssize want 3073 bytes, but the file has 3072");
-    EXPECT_EQ(refusal(bzimage().put(0x1f4, std::uint32_t(0xffffffff))).substr(0, 9), "truncated");
+    EXPECT_EQ(
+        refusal(bzimage().put(0x1f4, std::uint32_t(0)).resize(bzimage_code + 0x200)),
+        "setup header: syssize at 0x1f4: truncated: with setup_sects at 0x1f1 the code ends at "
+        "3073, but the file has 3072 bytes");
+    EXPECT_EQ(refusal(bzimage().put(0x1f4, std::uint32_t(0xffffffff))).substr(0, 42),
+              "setup header: syssize at 0x1f4: truncated:");
 }
 
 TEST_F(Bzimage, IsRefusedWithoutItsMagic) {
@@ -118,7 +122,8 @@ TEST_F(Bzimage, MustHaveAHeaderThatFitsIntoAZeroPage) {
 
 TEST_F(Bzimage, NeedsRamForItselfUnpacked) {
     EXPECT_EQ(refusal(bzimage().put(0x260, std::uint32_t(ram - bzimage_address + 1))),
-              "its place (0x200000..0x4000000: pref_address and init_size) is not all RAM below 4 "
+              "setup header: pref_address at 0x258 and init_size at 0x260: its place ("
+              "0x200000..0x4000000) is not all RAM below 4 "
               "GiB (the guest has 64 MiB)");
     EXPECT_TRUE(load_kernel(bzimage().put(0x260, std::uint32_t(ram - bzimage_address))));
     EXPECT_NE(refusal(bzimage().put(0x260, std::uint32_t(0xffffffff))), "succeeded");
@@ -130,16 +135,19 @@ TEST_F(Bzimage, ThatSaysItNeedsLessThanItsCodeIsNotBelieved) {
         bzimage().put(0x260, std::uint32_t(0)).put(0x258, std::uint64_t(ram - 0x200000));
     EXPECT_TRUE(load_kernel(image));
     EXPECT_EQ(refusal(Bytes(image).resize(0x200000 + bzimage_code + 1)),
-              "its place (0x3e00000..0x4000000: pref_address and init_size) is not all RAM below 4 "
+              "setup header: pref_address at 0x258 and init_size at 0x260: its place ("
+              "0x3e00000..0x4000000) is not all RAM below 4 "
               "GiB (the guest has 64 MiB)");
 }
 
 TEST_F(Bzimage, IsRefusedAtAddressesThatAreNotForKernels) {
     EXPECT_EQ(refusal(bzimage().put(0x258, std::uint64_t(0))),
-              "its place (0x0..0xffff: pref_address and init_size) starts below 1 MiB, where the "
+              "setup header: pref_address at 0x258 and init_size at 0x260: its place ("
+              "0x0..0xffff) starts below 1 MiB, where the "
               "loader's own structures are");
     EXPECT_EQ(refusal(bzimage().put(0x258, ~std::uint64_t(0) << 21)),
-              "its place (0xffffffffffe00000..0xffffffffffe0ffff: pref_address and init_size) is "
+              "setup header: pref_address at 0x258 and init_size at 0x260: its place ("
+              "0xffffffffffe00000..0xffffffffffe0ffff) is "
               "not all RAM below 4 GiB (the guest has 64 MiB)");
     EXPECT_EQ(
         refusal(bzimage().put(0x258, ~std::uint64_t(0) << 21).put(0x260, std::uint32_t(0x200000))),

@@ -29,9 +29,9 @@ TEST_F(Flat, CodeOf16BitsNeedsNoMoreRamThanItself) {
     memory = must(GuestMemory::create(std::array{Region{kvm::Gpa(0x1000), 0x1000}}));
     EXPECT_TRUE(load_flat(Flat16{}));
     EXPECT_EQ(refusal_of(Flat16{}, 0x1001),
-              "4097 bytes at 0x1000 are not all RAM (the guest has 4 KiB)");
+              "flat binary: 4097 bytes at 0x1000 are not all RAM (the guest has 4 KiB)");
     EXPECT_EQ(refusal_of(Flat16{.segment = 0xffff, .offset = 0xffff}),
-              "16 bytes at 0x10ffef are not all RAM (the guest has 4 KiB)");
+              "flat binary: 16 bytes at 0x10ffef are not all RAM (the guest has 4 KiB)");
 }
 
 TEST_F(Flat, CodeOf64BitsStartsInLongModeWhereItIsTold) {
@@ -47,13 +47,13 @@ TEST_F(Flat, CodeOf64BitsStartsInLongModeWhereItIsTold) {
 TEST_F(Flat, CodeOf64BitsLiesBesideThePageTablesAndWhereTheyMap) {
     EXPECT_TRUE(load_flat(Flat64{kvm::Gpa(0xf000)}));
     EXPECT_EQ(refusal_of(Flat64{kvm::Gpa(0xefff)}),
-              "at 0xefff it would lie over the page tables, which end at 0xf000");
+              "flat binary: at 0xefff it would lie over the page tables, which end at 0xf000");
     EXPECT_EQ(refusal_of(Flat64{kvm::Gpa(0x100000000)}),
-              "at 0x100000000 it would lie above 4 GiB, which is not mapped");
+              "flat binary: at 0x100000000 it would lie above 4 GiB, which is not mapped");
     EXPECT_EQ(refusal_of(Flat64{kvm::Gpa(~std::uint64_t(0))}),
-              "at 0xffffffffffffffff it would lie above 4 GiB, which is not mapped");
+              "flat binary: at 0xffffffffffffffff it would lie above 4 GiB, which is not mapped");
     EXPECT_EQ(refusal_of(Flat64{kvm::Gpa(ram - 8)}),
-              "16 bytes at 0x3fffff8 are not all RAM (the guest has 64 MiB)");
+              "flat binary: 16 bytes at 0x3fffff8 are not all RAM (the guest has 64 MiB)");
 }
 
 TEST_F(Flat, CodeMayHaveAnyContent) {
@@ -63,7 +63,7 @@ TEST_F(Flat, CodeMayHaveAnyContent) {
 }
 
 TEST_F(Flat, CodeTakesNoInitrdAndNoCommandLine) {
-    const std::string no = "a flat binary takes no initrd, modules and command line";
+    const std::string no = "flat binary: it takes no initrd, modules and command line";
     EXPECT_EQ(refusal(Bytes(16), {.initrd = "x", .format = Flat16{}}), no);
     EXPECT_EQ(refusal(Bytes(16), {.cmdline = "x", .format = Flat64{}}), no);
     EXPECT_EQ(refusal(Bytes(16), {.format = Flat64{}, .modules = {{"x", ""}}}), no);

@@ -157,7 +157,8 @@ TEST_F(Linux, LiesNotOverWhatTheMachineReserves) {
     const auto refused = load(memory, {.kernel = directory.file("kernel", bzimage())}, inputs);
     EXPECT_EQ(message(refused),
               directory.path() +
-                  "/kernel: its place (0x200000..0x20ffff: pref_address and init_size) overlaps "
+                  "/kernel: setup header: pref_address at 0x258 and init_size at 0x260: its place "
+                  "(0x200000..0x20ffff) overlaps "
                   "0x208000..0x208fff, which the machine keeps for itself");
 }
 
@@ -273,7 +274,7 @@ TEST_F(Initrd, LiesBelowTheKernelWhenThereIsNoRoomAbove) {
 TEST_F(Initrd, ThatDoesNotFitIsNamedWithItsSizeAndTheRam) {
     const std::string path = directory.path() + "/initrd";
     EXPECT_EQ(message(load_with(bzimage(), 63 << 20)),
-              path +
+              "initrd: " + path +
                   ": 63 MiB do not fit into the guest's 64 MiB of RAM, beside the kernel "
                   "(0x200000..0x20ffff) and below 0x7fffffff");
     EXPECT_EQ(code(load_with(bzimage(), 63 << 20)), ENOMEM);
@@ -285,8 +286,9 @@ TEST_F(Initrd, ThatDoesNotFitIsNamedWithItsSizeAndTheRam) {
 TEST_F(Initrd, ThatIsMissingOrEmptyIsNamed) {
     const std::string path = directory.path() + "/none";
     EXPECT_EQ(message(load_kernel(bzimage(), {.initrd = path})),
-              path + ": No such file or directory");
-    EXPECT_EQ(message(load_with(bzimage(), 0)), directory.path() + "/initrd: the file is empty");
+              "initrd: " + path + ": No such file or directory");
+    EXPECT_EQ(message(load_with(bzimage(), 0)),
+              "initrd: " + directory.path() + "/initrd: the file is empty");
 }
 
 TEST_F(Linux, FindsTheFirst4GiBMappedOneToOne) {

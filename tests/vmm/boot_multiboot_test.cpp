@@ -176,7 +176,7 @@ TEST_F(Multiboot, FileThatIsNothingElseIsStartedByNothingElse) {
 TEST_F(Multiboot, ModuleThatDoesNotFitIsNamed) {
     const std::string path = directory.file("m", Bytes(64 << 20));
     EXPECT_EQ(refusal(kernel(), {.modules = {{path, ""}}}),
-              path +
+              "module: " + path +
                   ": 64 MiB do not fit into the guest's 64 MiB of RAM, beside the kernel "
                   "(0x100000..0x100fff) and below 0xffffffff");
 }

@@ -90,7 +90,8 @@ TEST_F(Pvh, EntryMustBeInASegment) {
 TEST_F(Pvh, ModulesThatDoNotFitAreNamed) {
     BootConfig config;
     config.modules = {{directory.path() + "/none", ""}};
-    EXPECT_EQ(refusal(kernel(), config), directory.path() + "/none: No such file or directory");
+    EXPECT_EQ(refusal(kernel(), config),
+              "module: " + directory.path() + "/none: No such file or directory");
     config.modules = {{directory.file("m", Bytes(1)), std::string(70000, 'x')}};
     EXPECT_EQ(refusal(kernel(), config),
               "guest memory: the modules' arguments take 70001 bytes, but the loader's structures "

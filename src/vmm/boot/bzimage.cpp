@@ -101,10 +101,11 @@ Result<Range> find_code(const Image& image, const ZeroPage& page) {
     const std::uint64_t length = std::uint64_t(page.get<std::uint32_t>(zero_page::syssize)) * 16;
     // syssize is rounded up, and not every file is.
     if (begin + length >= image.size() + 16 || begin + entry_64 >= image.size()) {
-        return fail(fmt::format("{}: truncated: setup_sects and syssize want {} bytes, but the "
-                                "file has {}",
-                                image.path(), begin + std::max(length, entry_64 + 1), image.size()),
-                    EINVAL);
+        return bad(image, "syssize", zero_page::syssize,
+                   fmt::format("truncated: with setup_sects at {:#x} the code ends at {}, but the "
+                               "file has {} bytes",
+                               zero_page::setup_sects, begin + std::max(length, entry_64 + 1),
+                               image.size()));
     }
     return Range{begin, image.size()};
 }
@@ -158,8 +159,10 @@ Result<LoadedKernel> load_bzimage(const Target& target, const Image& image, cons
     LoadedKernel kernel;
     kernel.memory = {bzimage.address, bzimage.address + bzimage.init_size};
     KVM_TRY(check_placement(target, kernel.memory,
-                            fmt::format("{}: its place ({}: pref_address and init_size)",
-                                        image.path(), describe(kernel.memory))));
+                            fmt::format("{}: setup header: pref_address at {:#x} and init_size at "
+                                        "{:#x}: its place ({})",
+                                        image.path(), zero_page::pref_address, zero_page::init_size,
+                                        describe(kernel.memory))));
     KVM_TRY(image.load(target.memory, kvm::Gpa(bzimage.address), bzimage.code.begin,
                        bzimage.code.size(), "the code"));
     kernel.zero_page = bzimage.zero_page;

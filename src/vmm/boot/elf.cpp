@@ -127,6 +127,12 @@ void take_note(Elf& elf, std::string_view name, std::uint32_t type, std::span<co
 /// The notes of `segment`, "vmlinux: segment 4 (program header at 0x120)".
 Result<void> read_notes(const Image& image, Elf& elf, Range file, std::uint64_t alignment,
                         const std::string& segment) {
+    if (file.end > image.size()) {
+        return fail(fmt::format("{}: truncated: p_offset {:#x} and p_filesz {:#x} end beyond the "
+                                "file's {:#x} bytes",
+                                segment, file.begin, file.size(), image.size()),
+                    EINVAL);
+    }
     std::vector<char> notes(std::min(file.size(), notes_max));
     KVM_TRY(image.read(file.begin, std::as_writable_bytes(std::span(notes)), "the notes"));
     const auto padded = [&](std::uint64_t n) {
@@ -158,20 +164,37 @@ template <class Bits>
 Result<Elf> read(const Target& target, const Image& image) {
     const auto header = KVM_TRY(read_header<Bits>(image));
     std::vector<typename Bits::Phdr> headers(header.e_phnum);
+    const std::uint64_t headers_size = headers.size() * sizeof headers[0];
+    if (header.e_phoff > image.size() || headers_size > image.size() - header.e_phoff) {
+        return bad(image, "e_phoff", offsetof(typename Bits::Ehdr, e_phoff),
+                   fmt::format("truncated: {} program headers from {:#x} end beyond the file's "
+                               "{:#x} bytes",
+                               header.e_phnum, header.e_phoff, image.size()));
+    }
     KVM_TRY(image.read(header.e_phoff, std::as_writable_bytes(std::span(headers)),
-                       "the program headers (e_phoff, e_phnum)"));
+                       "the program headers"));
     Elf elf{.bits = Bits::bits, .entry = header.e_entry, .memory = {UINT64_MAX, 0}};
+    std::uint64_t bytes = 0;  // of the segments
     for (std::size_t i = 0; i < headers.size(); ++i) {
         const auto& h = headers[i];
-        const auto name = fmt::format("{}: segment {} (program header at {:#x})", image.path(), i,
-                                      header.e_phoff + i * sizeof h);
+        const auto name = fmt::format("{}: ELF segment {} (program header at {:#x})", image.path(),
+                                      i, header.e_phoff + i * sizeof h);
         if (h.p_type == PT_INTERP) {
-            return fail(image.path() + ": a program for an operating system (PT_INTERP), no kernel",
+            return fail(name + ": p_type: PT_INTERP: a program for an operating system, no kernel",
                         EINVAL);
         }
         if (h.p_type == PT_LOAD && h.p_memsz != 0) {
             const ElfSegment segment{h.p_offset, h.p_vaddr, h.p_paddr, h.p_filesz, h.p_memsz, name};
             KVM_TRY(check_segment(target, image, segment));
+            // Segments may lie over each other, but not so that to load them takes for ever.
+            bytes += segment.memsz;
+            if (bytes > target.memory.size()) {
+                return fail(
+                    fmt::format("{}: p_memsz {:#x}: with those before it the segments have "
+                                "{:#x} bytes, more than the guest's RAM, {}",
+                                name, segment.memsz, bytes, describe_size(target.memory.size())),
+                    ENOMEM);
+            }
             elf.memory.begin = std::min(elf.memory.begin, segment.memory().begin);
             elf.memory.end = std::max(elf.memory.end, segment.memory().end);
             elf.segments.push_back(segment);
@@ -181,7 +204,9 @@ Result<Elf> read(const Target& target, const Image& image) {
         }
     }
     if (elf.segments.empty()) {
-        return fail(image.path() + ": has no segment to load (PT_LOAD)", EINVAL);
+        return bad(
+            image, "e_phnum", offsetof(typename Bits::Ehdr, e_phnum),
+            fmt::format("{} program headers, none of a segment to load (PT_LOAD)", header.e_phnum));
     }
     return elf;
 }

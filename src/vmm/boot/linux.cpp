@@ -106,8 +106,8 @@ Result<void> put_seed(SetupData& setup_data) {
 
 Result<void> put_initrd(const Target& target, const std::string& path, LoadedKernel& kernel) {
     FreeRam ram(target, kernel.memory);
-    const Range place =
-        KVM_TRY(load_file(target, ram, path, Place::highest, kernel.initrd_max, kernel.memory));
+    const Range place = KVM_TRY(
+        load_file(target, ram, "initrd", path, Place::highest, kernel.initrd_max, kernel.memory));
     ZeroPage& page = kernel.zero_page;
     page.put(zero_page::ramdisk_image, static_cast<std::uint32_t>(place.begin));
     page.put(zero_page::ext_ramdisk_image, static_cast<std::uint32_t>(place.begin >> 32));

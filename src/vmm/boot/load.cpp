@@ -162,10 +162,10 @@ Result<x86_64::BootState> load_kernel(const Target& target, const BootConfig& co
 
 Result<void> load_flat(const GuestMemory& memory, const Image& image, kvm::Gpa address) {
     if (!memory.host_span(address, image.size())) {
-        return fail(
-            fmt::format("{}: {} at {:#x} are not all RAM (the guest has {})", image.path(),
-                        describe_size(image.size()), address.value(), describe_size(memory.size())),
-            ENOMEM);
+        return fail(fmt::format("{}: flat binary: {} at {:#x} are not all RAM (the guest has {})",
+                                image.path(), describe_size(image.size()), address.value(),
+                                describe_size(memory.size())),
+                    ENOMEM);
     }
     return image.load(memory, address, 0, image.size(), "the code");
 }
@@ -185,15 +185,16 @@ Result<x86_64::BootState> load_flat64(const GuestMemory& memory, const Image& im
     const std::uint64_t begin = flat.address.value();
     if (begin < (layout::page_tables + layout::page_tables_size).value()) {
         return fail(
-            fmt::format("{}: at {:#x} it would lie over the page tables, which end at {:#x}",
-                        image.path(), begin,
-                        (layout::page_tables + layout::page_tables_size).value()),
+            fmt::format(
+                "{}: flat binary: at {:#x} it would lie over the page tables, which end at {:#x}",
+                image.path(), begin, (layout::page_tables + layout::page_tables_size).value()),
             EINVAL);
     }
     if (begin > layout::identity_mapped || image.size() > layout::identity_mapped - begin) {
-        return fail(fmt::format("{}: at {:#x} it would lie above 4 GiB, which is not mapped",
-                                image.path(), begin),
-                    EINVAL);
+        return fail(
+            fmt::format("{}: flat binary: at {:#x} it would lie above 4 GiB, which is not mapped",
+                        image.path(), begin),
+            EINVAL);
     }
     KVM_TRY(load_flat(memory, image, flat.address));
     x86_64::BootState state;
@@ -224,7 +225,7 @@ Result<x86_64::BootState> load(const GuestMemory& memory, const BootConfig& conf
         return load_kernel({memory, inputs}, config, image);
     }
     if (!config.initrd.empty() || config.cmdline || !config.modules.empty()) {
-        return fail(image.path() + ": a flat binary takes no initrd, modules and command line",
+        return fail(image.path() + ": flat binary: it takes no initrd, modules and command line",
                     EINVAL);
     }
     if (const auto* flat = std::get_if<Flat16>(&config.format)) {

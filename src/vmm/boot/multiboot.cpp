@@ -150,8 +150,8 @@ Result<void> put_modules(const Target& target, const BootConfig& config, Range k
     FreeRam ram(target, kernel);
     std::vector<Module> modules;
     for (const BootModule& module : all_modules(config)) {
-        const Range place =
-            KVM_TRY(load_file(target, ram, module.path, Place::lowest, UINT32_MAX, kernel));
+        const Range place = KVM_TRY(
+            load_file(target, ram, "module", module.path, Place::lowest, UINT32_MAX, kernel));
         const auto text = KVM_TRY(room.add_text(module.arguments));
         modules.push_back({static_cast<std::uint32_t>(place.begin),
                            static_cast<std::uint32_t>(place.end), static_cast<std::uint32_t>(text),

@@ -155,16 +155,20 @@ std::vector<MapEntry> memory_map(const Target& target) {
     return merged;
 }
 
-Result<Range> load_file(const Target& target, FreeRam& ram, const std::string& path, Place place,
-                        std::uint64_t limit, Range kernel) {
-    const Image file = KVM_TRY(Image::open(path));
+Result<Range> load_file(const Target& target, FreeRam& ram, const char* what,
+                        const std::string& path, Place place, std::uint64_t limit, Range kernel) {
+    const auto opened = Image::open(path);
+    if (!opened) {
+        return fail(fmt::format("{}: {}", what, opened.error().message), opened.error().code);
+    }
+    const Image& file = *opened;
     const auto range = place == Place::highest ? ram.take_highest(file.size(), limit)
                                                : ram.take_lowest(file.size());
     if (!range) {
         return fail(
-            fmt::format("{}: {} do not fit into the guest's {} of RAM, beside the kernel "
+            fmt::format("{}: {}: {} do not fit into the guest's {} of RAM, beside the kernel "
                         "({}) and below {:#x}",
-                        path, describe_size(file.size()), describe_size(target.memory.size()),
+                        what, path, describe_size(file.size()), describe_size(target.memory.size()),
                         describe(kernel), std::min(limit, layout::identity_mapped - 1)),
             ENOMEM);
     }
