@@ -121,6 +121,17 @@ TEST(FdConsole, SaysThatThePipeIsClosed) {
     EXPECT_EQ(test::code(console.write(bytes("x"))), EPIPE);
 }
 
+TEST(FdConsole, LosesWhatADiskHasNoRoomForAndSaysSo) {
+    Pair full;
+    full.fds[0] = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    ASSERT_GE(full.fds[0], 0);
+    FdConsole console(-1, full.fds[0]);
+    EXPECT_EQ(console.problem(), "");
+    EXPECT_EQ(must(console.write(bytes("abc"))), 3u);
+    EXPECT_EQ(must(console.write(bytes("abc"))), 3u);
+    EXPECT_EQ(console.problem(), "console output: No space left on device: some of it is lost");
+}
+
 TEST(FdConsole, ReadsWhatIsThereAndThenTheEnd) {
     Pair pipe = make_pipe();
     FdConsole console(pipe.fds[0], -1);

@@ -3,8 +3,10 @@
 
 #include <cerrno>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <vmm/machine_guests.hpp>
+#include <vmm/x86_64/layout.hpp>
 
 /// What a machine does with its memory, on any hypervisor.
 namespace vmm::test {
@@ -43,8 +45,13 @@ TYPED_TEST_P(MachineMemory, MayBeOfOtherKinds) {
     }
     for (const Backing& backing :
          {Backing(backing::HugeTlb{}), Backing(backing::GuestMemfd{})}) {  // not on every host
-        const auto m = this->maker.create(this->config_of(backing), print_and_reset, this->console);
-        if (!m) {
+        this->console.text.clear();
+        auto m = this->maker.create(this->config_of(backing), print_and_reset, this->console);
+        if (m) {
+            EXPECT_EQ(must(m->run()).reason, EndReason::reset);
+            EXPECT_EQ(this->console.text, "Hi");
+        } else {
+            std::cout << "not run: " << m.error().message << "\n";
             EXPECT_TRUE(
                 m.error().message.starts_with("memory-backing: guest memory 0x0..0x1fffff ("))
                 << m.error().message;
@@ -145,6 +152,29 @@ TYPED_TEST_P(MachineMemory, MayBeAskedForByABalloon) {
     EXPECT_EQ(target(m), 0u);
 }
 
+TYPED_TEST_P(MachineMemory, IsNotPlacedWherePcisDevicesMayBe) {
+    MachineConfig c = this->config(print_and_reset);
+    const std::uint64_t window = x86_64::pci_memory64(c.memory_bytes).value();
+    constexpr std::uint64_t size = x86_64::layout::pci_memory64_size;
+    const auto at = [](std::uint64_t address, std::uint64_t bytes) {
+        return Region{kvm::Gpa(address), bytes};
+    };
+    auto without = this->machine(print_and_reset, c);
+    EXPECT_TRUE(without.add_memory(at(window, 2 << 20)));
+    c.pci = true;
+    auto m = this->machine(print_and_reset, c);
+    EXPECT_TRUE(m.add_memory(at(window - (2 << 20), 2 << 20)));
+    EXPECT_TRUE(m.add_memory(at(window + size, 2 << 20)));
+    for (const Region& region : {at(window - 4096, 8192), at(window, 4096),
+                                 at(window + size - 4096, 8192), at(window - 4096, 2 * size)}) {
+        const auto refused = m.add_memory(region);
+        EXPECT_EQ(code(refused), EINVAL) << region.address.value();
+        EXPECT_TRUE(
+            message(refused).ends_with(": PCI's devices may be at 0x1000000000..0x103fffffff"))
+            << message(refused);
+    }
+}
+
 TYPED_TEST_P(MachineMemory, OfAnyKindLeavesNothingBehind) {
     const std::string name = this->file(2 << 20);
     const auto live = [&](const Backing& backing) {
@@ -168,6 +198,6 @@ TYPED_TEST_P(MachineMemory, OfAnyKindLeavesNothingBehind) {
 REGISTER_TYPED_TEST_SUITE_P(MachineMemory, MayBeOfOtherKinds, OfASharedFileIsInTheFile,
                             ThatCannotBeHadIsRefusedByName, IsThereBeforeTheStartIfItIsToBe,
                             ComesAndGoesWhileTheGuestRuns, MayBeAskedForByABalloon,
-                            OfAnyKindLeavesNothingBehind);
+                            IsNotPlacedWherePcisDevicesMayBe, OfAnyKindLeavesNothingBehind);
 
 }  // namespace vmm::test

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <atomic>
+#include <fcntl.h>
 #include <thread>
 #include <vmm/machine_guests.hpp>
 
@@ -82,6 +84,37 @@ TYPED_TEST_P(MachinePower, IsSwitchedOffByAGuestThatHeedsTheButton) {
     EXPECT_EQ(end.reason, EndReason::shut_down);
 }
 
+TYPED_TEST_P(MachinePower, EndsThoughNobodyReadsWhatAGuestSaidThatHeedsTheButton) {
+    struct Silent final : Console {
+        Silent() { EXPECT_EQ(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0); }
+        ~Silent() override {
+            close(fds[0]);
+            close(fds[1]);
+        }
+        Result<std::size_t> write(std::span<const std::byte>) override {
+            const std::string page(4096, 'x');
+            while (::write(fds[1], page.data(), page.size()) > 0) {
+            }
+            asked = true;
+            return 0;
+        }
+        int output_fd() const override { return fds[1]; }
+        Result<Input> read(std::span<std::byte>, std::size_t& size) override {
+            size = 0;
+            return Input::end;
+        }
+        std::atomic<bool> asked = false;
+        int fds[2] = {-1, -1};
+    } silent;
+    auto m = must(this->maker.create(this->config(obedient), obedient, silent));
+    must(m.start());
+    for (int i = 0; i < 10'000 && !silent.asked; ++i) {
+        std::this_thread::sleep_for(1ms);
+    }
+    m.shut_down();
+    EXPECT_EQ(must(m.wait()).reason, EndReason::shut_down);  // or never
+}
+
 TYPED_TEST_P(MachinePower, IsStoppedWhenTheGuestDoesNotHeedTheButton) {
     MachineConfig c = this->config(deaf);
     c.grace = 50ms;
@@ -126,6 +159,7 @@ REGISTER_TYPED_TEST_SUITE_P(MachinePower, IsSwitchedOffByTheSleepControlRegister
                             EndsByAPanicUnlessTheGuestTakesCareOfIt,
                             EndsWithATestsNumberOnlyIfThereAreTestDevices,
                             IsSwitchedOffByAGuestThatHeedsTheButton,
+                            EndsThoughNobodyReadsWhatAGuestSaidThatHeedsTheButton,
                             IsStoppedWhenTheGuestDoesNotHeedTheButton,
                             IsStoppedAtOnceByAnotherWhoDoesNotWait,
                             IsStoppedAtOnceWhenTheGuestHasNoUseForAButton,

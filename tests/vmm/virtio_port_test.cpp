@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <cerrno>
+#include <csignal>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <vmm/device/unix_socket.hpp>
@@ -60,8 +62,47 @@ TEST_F(VirtioConsolePeers, AFileIsAppendedTo) {
     EXPECT_EQ(std::string(std::istreambuf_iterator<char>(log), {}), "before\nafter\n");
     EXPECT_EQ(code(open_file_port(path("none/log"))), ENOENT);
     EXPECT_EQ(code(open_file_port(directory.string())), EISDIR);
-    begin(must(open_file_port("/dev/full")));
+}
+
+TEST_F(VirtioConsolePeers, AFileThatIsFullLosesWhatIsWrittenAndTheLogHearsItOnce) {
+    std::vector<std::string> heard;
+    const Log log(LogLevel::warn, [&](const LogLine& line) { heard.emplace_back(line.text); });
+    begin(must(open_file_port("/dev/full", log)));
+    EXPECT_TRUE(heard.empty());
     EXPECT_TRUE(send(tx, "lost")) << "the guest goes on";
+    EXPECT_TRUE(send(tx, "lost"));
+    EXPECT_EQ(heard, (std::vector<std::string>{"/dev/full: No space left on device: what the guest "
+                                               "writes there is lost"}));
+}
+
+TEST_F(VirtioConsolePeers, AFifoThatIsFullHasTheGuestWait) {
+    ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+    std::vector<std::string> heard;
+    const Log log(LogLevel::warn, [&](const LogLine& line) { heard.emplace_back(line.text); });
+    kvm::Fd reader(::open(path("fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    ASSERT_TRUE(reader.valid());
+    begin(must(open_file_port(path("fifo"), log)));
+    const std::string block(1000, 'x');
+    std::size_t sent = 0;
+    do {
+        ASSERT_TRUE(queue(tx).offer(std::array{put(block)}, {}));
+        notify(tx);
+        sent += block.size();
+        ASSERT_LT(sent, 1u << 20) << "it has no end";
+    } while (queue(tx).take());
+    std::size_t got = 0;
+    bool used = false;
+    EXPECT_TRUE(until([&] {
+        got += take(reader).size();
+        used = used || queue(tx).take();
+        return got == sent && used;
+    })) << got
+        << " of " << sent;
+    EXPECT_EQ(heard, std::vector<std::string>());
+    (void)std::signal(SIGPIPE, SIG_IGN);
+    reader = kvm::Fd(-1);
+    EXPECT_TRUE(send(tx, "to nobody"));
+    EXPECT_EQ(heard.size(), 1u);
 }
 
 TEST_F(VirtioConsolePeers, ASocketHasOnePeerAtATime) {

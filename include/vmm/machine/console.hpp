@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vmm/error.hpp>
 
 namespace vmm {
@@ -22,6 +24,9 @@ public:
     /// Takes as many of the guest's bytes as there is room for, and returns how many: fewer than
     /// all only if output_fd() is to be waited for. An Error ends the machine.
     virtual Result<std::size_t> write(std::span<const std::byte> bytes) = 0;
+    /// What went wrong with the output and the machine lives with, one line; "" if nothing did.
+    /// Any thread.
+    virtual std::string problem() const { return {}; }
     /// What poll(2) calls writable when write() has room again; -1 if write() always takes all.
     virtual int output_fd() const { return -1; }
 
@@ -60,8 +65,10 @@ public:
     FdConsole(int input, int output);
     ~FdConsole() override;
 
-    /// Errors: what write(2) says, EPIPE among it (the program must ignore SIGPIPE).
+    /// What a full disk has no room for is lost, and problem() says so. Errors: what write(2) says
+    /// else, EPIPE among it (the program must ignore SIGPIPE).
     Result<std::size_t> write(std::span<const std::byte> bytes) override;
+    std::string problem() const override;
     int output_fd() const override { return output_; }
     /// A descriptor that is closed, or a terminal that is gone, is the end of input.
     Result<Input> read(std::span<std::byte> buffer, std::size_t& size) override;
@@ -80,6 +87,7 @@ private:
     int output_;
     int own_ = -1;  // the terminal opened anew, for O_NONBLOCK
     Kind kind_;
+    std::atomic<int> lost_ = 0;  // the errno with which output was lost first
 };
 
 }  // namespace vmm

@@ -77,7 +77,7 @@ public:
     /// The guest's memory, for who inspects the guest, or shares its memory with other processes.
     const GuestMemory& memory() const;
     /// Gives the VM more memory, above 4 GiB, in any state; the guest is not told. Errors: EINVAL
-    /// (below 4 GiB), GuestMemory::add_region()'s.
+    /// (below 4 GiB, PCI's window), GuestMemory::add_region()'s.
     Result<void> add_memory(const Region& region);
     /// Takes away memory that add_memory() gave, by where it starts; a guest that uses it on finds
     /// nothing there. Errors: EINVAL (the machine started with it), ENOENT (no region starts

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <vmm/device/reactor.hpp>
+#include <vmm/log.hpp>
 
 /// Where the bytes of a virtio console's port come from and go to.
 namespace vmm::virtio {
@@ -35,9 +36,10 @@ public:
     virtual std::size_t read(std::span<std::byte> bytes) = 0;
 };
 
-/// What the guest says, appended to a file, which is made if it is not there. What the file's disk
-/// has no room for is lost. Errors: open(2)'s.
-Result<std::unique_ptr<PortPeer>> open_file_port(const std::string& path);
+/// What the guest says, appended to a file, which is made if it is not there. Where it cannot be
+/// written, for want of room or because nobody reads a FIFO any more, it is lost; the first time
+/// `log` hears of it. Errors: open(2)'s.
+Result<std::unique_ptr<PortPeer>> open_file_port(const std::string& path, Log log = {});
 
 /// A UNIX socket to which one program at a time may connect; further ones wait until it goes. What
 /// the guest says to nobody is lost. Errors: ListeningSocket's.

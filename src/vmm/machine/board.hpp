@@ -13,6 +13,7 @@
 #include <vmm/log.hpp>
 #include <vmm/machine/config.hpp>
 #include <vmm/machine/console_pump.hpp>
+#include <vmm/machine/new_file.hpp>
 #include <vmm/machine/report.hpp>
 #include <vmm/machine/trace_hook.hpp>
 #include <vmm/nvme/pci.hpp>
@@ -85,6 +86,9 @@ public:
     /// Null where there is none.
     PowerButton* power_button() { return power_button_; }
 
+    /// Where PCI's devices may be; nothing without PCI.
+    std::span<const pci::Range> pci_windows() const { return pci_windows_; }
+
     // The thread on which devices work, if there are such: src/vmm/machine/virtio.cpp.
     Result<void> start_devices();
     /// When it returns they do nothing, until resume_devices().
@@ -93,6 +97,8 @@ public:
     void stop_devices();
 
     // src/vmm/machine/guest_devices.cpp
+    /// The machine is made: files that were made for it stay.
+    void keep_files();
     /// The console's input: how many bytes were taken.
     std::size_t receive(std::span<const std::byte> bytes);
     /// Tells the guest if its terminal has another size.
@@ -169,6 +175,7 @@ private:
     std::vector<std::unique_ptr<BusDevice>> devices_;
     std::unique_ptr<Reactor> reactor_;
     std::unique_ptr<pci::Root> pci_;
+    std::vector<pci::Range> pci_windows_;
     struct Virtio {
         std::unique_ptr<virtio::Device> device;
         std::unique_ptr<virtio::MmioDevice> mmio;  // one of the two; it ends before the device
@@ -181,6 +188,7 @@ private:
     virtio::Console* console_ = nullptr;
     virtio::Balloon* balloon_ = nullptr;
     PumpPort* stdio_ = nullptr;
+    std::vector<NewFile> new_files_;  // until keep_files()
     std::vector<std::string> notes_;
     std::vector<acpi::Device> nodes_;  // of what ACPI is to tell
 };

@@ -50,6 +50,7 @@ public:
         const auto size = console_.size().value_or(Console::Size{});
         return {size.columns, size.rows};
     }
+    std::string problem() const { return console_.problem(); }
     /// Has the event loop look again at what it is to wait for. Any thread.
     void wake() const { wake_.set(); }
 

@@ -74,6 +74,7 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
         KVM_TRY(recorder->open());
         impl->record(std::move(recorder));
     }
+    impl->board().keep_files();
     log_phase(log, "ready", begin);
     return impl;
 }
@@ -121,7 +122,7 @@ Result<void> MachineImpl<Backend>::add_cpus(std::uint32_t count, const x86_64::B
 template <Hypervisor Backend>
 Result<void> MachineImpl<Backend>::add_memory(const Region& region) {
     const std::lock_guard lock(plug_mutex_);
-    return plug_ram(memory_, region);
+    return plug_ram(memory_, region, board().pci_windows());
 }
 
 template <Hypervisor Backend>

@@ -59,6 +59,9 @@ void Core::log_end() const {
     if (recorder_ && !recorder_->problem().empty()) {
         log.warn("machine", recorder_->problem());
     }
+    if (const auto problem = board_->pump().problem(); !problem.empty()) {
+        log.warn("machine", problem);
+    }
     const std::chrono::duration<double> time = Clock::now() - started_.load();
     if (*end_) {
         log.info("machine",
@@ -80,8 +83,9 @@ Result<End> Core::live() {
     serve_events();
     threads_.clear();  // waits for them
     board_->stop_devices();
-    const bool hurry =
-        !*end_ || (*end_)->reason == EndReason::stopped || (*end_)->reason == EndReason::timeout;
+    const bool hurry = !*end_ || (*end_)->reason == EndReason::stopped ||
+                       (*end_)->reason == EndReason::shut_down ||
+                       (*end_)->reason == EndReason::timeout;
     const auto written =
         board_->pump().finish(wakes_.stop, hurry ? last_output : ConsolePump::forever);
     if (*end_ && !written) {

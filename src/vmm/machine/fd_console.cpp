@@ -61,7 +61,18 @@ Result<std::size_t> FdConsole::write(std::span<const std::byte> bytes) {
     if (errno == EAGAIN || errno == EINTR) {
         return 0;
     }
+    if (errno == ENOSPC || errno == EDQUOT) {
+        int none = 0;
+        lost_.compare_exchange_strong(none, errno, std::memory_order_relaxed);
+        return bytes.size();
+    }
     return fail_errno("console output", errno);
+}
+
+std::string FdConsole::problem() const {
+    const int error = lost_.load(std::memory_order_relaxed);
+    return error ? fail_errno("console output", error).error().message + ": some of it is lost"
+                 : std::string();
 }
 
 std::optional<Console::Size> FdConsole::size() const {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <algorithm>
 #include <cerrno>
 #include <fmt/format.h>
 #include <kvm/try.hpp>
@@ -14,7 +15,8 @@ Result<std::unique_ptr<virtio::PortPeer>> Board::open_port(const ConsolePortConf
         case PortKind::socket:
             return virtio::open_socket_port(port.path);
         case PortKind::file:
-            return virtio::open_file_port(port.path);
+            new_files_.push_back(KVM_TRY(NewFile::create(port.path)));
+            return virtio::open_file_port(port.path, wires_.log);
         case PortKind::pty: {
             std::string path;
             auto peer = KVM_TRY(virtio::open_pty_port(path));
@@ -64,6 +66,11 @@ Result<void> Board::add_guest_devices(const MachineConfig& config) {
         KVM_TRY(add_virtio(std::move(vsock)));
     }
     return {};
+}
+
+void Board::keep_files() {
+    std::ranges::for_each(new_files_, &NewFile::keep);
+    new_files_.clear();
 }
 
 std::size_t Board::receive(std::span<const std::byte> bytes) {

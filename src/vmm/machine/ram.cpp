@@ -92,11 +92,21 @@ Result<void> tune_ram(const MachineConfig& config, const GuestMemory& memory) {
     return {};
 }
 
-Result<void> plug_ram(GuestMemory& memory, const Region& region) {
+Result<void> plug_ram(GuestMemory& memory, const Region& region,
+                      std::span<const pci::Range> windows) {
     if (region.address < x86_64::layout::hole_end) {
         return fail(
             describe(region) + ": below 4 GiB are the first memory and the devices: no more there",
             EINVAL);
+    }
+    for (const pci::Range& window : windows) {
+        // Where it ends: the region may be so big that nothing does.
+        if (region.address < window.first + window.size &&
+            (region.address >= window.first || region.size > window.first - region.address)) {
+            return fail(fmt::format("{}: PCI's devices may be at {:#x}..{:#x}", describe(region),
+                                    window.first.value(), window.first.value() + window.size - 1),
+                        EINVAL);
+        }
     }
     return memory.add_region(region);
 }

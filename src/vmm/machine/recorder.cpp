@@ -21,7 +21,7 @@ Recorder::Recorder(const MachineConfig& config) : path_(config.trace), limit_(co
 }
 
 Result<void> Recorder::open() {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(file_mutex_);
     const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {
         return fail_errno("trace: " + path_, errno);
@@ -31,7 +31,7 @@ Result<void> Recorder::open() {
 }
 
 Recorder::~Recorder() {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(file_mutex_);
     flush();
 }
 
@@ -48,6 +48,7 @@ void Recorder::mark_run(std::uint32_t cpu) {
 void Recorder::end(std::string_view reason) {
     const Turn turn(*this);
     write({.time = now(), .what = TraceEnd{std::string(reason)}, .effects = {}});
+    const std::lock_guard lock(file_mutex_);
     flush();
 }
 
@@ -67,7 +68,6 @@ void Recorder::effect(const TraceEffect& effect) {
         effects_.push_back(effect);
         return;
     }
-    const Turn turn(*this);
     write({.time = now(), .what = OwnAccord{}, .effects = {effect}});
 }
 
@@ -79,12 +79,12 @@ std::uint64_t Recorder::clock_read(ClockRead read) {
 }
 
 std::string Recorder::problem() const {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(file_mutex_);
     return problem_;
 }
 
-/// With the turn.
-void Recorder::write(TraceEvent event) {
+void Recorder::write(const TraceEvent& event) {
+    const std::lock_guard lock(file_mutex_);
     if (full_) {
         return;
     }

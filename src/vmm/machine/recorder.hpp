@@ -13,6 +13,10 @@ namespace vmm::detail {
 
 /// Writes a recording. What is recorded is done one at a time, so that the file's order is the
 /// order in which it happened. Any thread.
+///
+/// Whoever has the turn may wait for a device's lock, whose holder may be about to do an effect. So
+/// an effect never waits for the turn: it takes the file's lock, with which nobody waits for
+/// another.
 class Recorder final : public TraceHook {
 public:
     /// For the file that MachineConfig::trace names, which open() makes.
@@ -94,7 +98,8 @@ private:
     }
     void effect(const TraceEffect& effect);
     void write_exit(std::uint64_t time, std::uint32_t cpu, const fake::ExitData& exit);
-    void write(TraceEvent event);
+    void write(const TraceEvent& event);
+    // With file_mutex_ held.
     void append(std::string_view text);
     void flush();
 
@@ -104,8 +109,9 @@ private:
     const Clock::time_point begin_ = Clock::now();
     std::atomic<bool> first_output_ = false;  // and it has no mark yet
     std::atomic<std::thread::id> turn_{};     // whose effects go with what is being recorded
-    mutable std::mutex mutex_;                // of what follows
+    std::mutex mutex_;                        // the turn's, and of effects_
     std::vector<TraceEffect> effects_;
+    mutable std::mutex file_mutex_;  // of what follows; the last that is taken
     std::string buffer_;
     std::uint64_t written_ = 0;
     bool full_ = false;

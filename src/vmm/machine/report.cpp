@@ -105,6 +105,9 @@ MachineReport Core::report() const {
     report.notes = notes_;
     board_->add_to(report);
     report.kvm = kvm_statistics();
+    if (auto problem = board_->pump().problem(); !problem.empty()) {
+        report.notes.push_back(std::move(problem));
+    }
     if (recorder_ && !recorder_->problem().empty()) {
         report.notes.push_back(recorder_->problem());
     }

@@ -85,11 +85,14 @@ pci::Root& Board::pci() {
         for (const std::uint32_t gsi : x86_64::gsi::pci) {
             lines.push_back(&line(gsi));
         }
-        const std::vector<pci::Range> windows{
-            {layout::pci_memory, layout::pci_memory_size},
-            {x86_64::pci_memory64(memory_bytes_), layout::pci_memory64_size}};
-        pci_ = std::make_unique<pci::Root>(pci::Root::Wires{
-            mmio_, windows, {x86_64::gsi::pci.begin(), x86_64::gsi::pci.end()}, lines, wires_.log});
+        pci_windows_ = {{layout::pci_memory, layout::pci_memory_size},
+                        {x86_64::pci_memory64(memory_bytes_), layout::pci_memory64_size}};
+        pci_ = std::make_unique<pci::Root>(
+            pci::Root::Wires{mmio_,
+                             pci_windows_,
+                             {x86_64::gsi::pci.begin(), x86_64::gsi::pci.end()},
+                             lines,
+                             wires_.log});
     }
     return *pci_;
 }

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
+#include <utility>
 #include <vmm/device/unix_socket.hpp>
 #include <vmm/virtio/port.hpp>
 
@@ -15,32 +16,8 @@ namespace vmm::virtio {
 
 namespace {
 
-class FilePort final : public PortPeer {
-public:
-    explicit FilePort(kvm::Fd fd) : fd_(std::move(fd)) {}
-
-    Result<void> start(Reactor&, std::function<void()>) override { return {}; }
-    void stop() override {}
-    bool connected() const override { return true; }
-    std::size_t write(std::span<const std::byte> bytes) override {
-        auto left = bytes;
-        while (!left.empty()) {
-            const ssize_t n = ::write(fd_.number(), left.data(), left.size());
-            if (n < 0 && errno != EINTR) {
-                break;  // the disk is full
-            }
-            left = left.subspan(n < 0 ? 0 : static_cast<std::size_t>(n));
-        }
-        return bytes.size();
-    }
-    std::size_t read(std::span<std::byte>) override { return 0; }
-
-private:
-    kvm::Fd fd_;
-};
-
-/// What sockets and terminals have in common: a descriptor that may be ready, once it was asked for
-/// in vain.
+/// What files, sockets and terminals have in common: a descriptor that may be ready, once it was
+/// asked for in vain.
 class WaitingPort : public PortPeer {
 public:
     bool connected() const final { return connected_; }
@@ -62,7 +39,7 @@ public:
         disconnect();
         return bytes.size();
     }
-    std::size_t read(std::span<std::byte> bytes) final {
+    std::size_t read(std::span<std::byte> bytes) override {
         if (!connected_) {
             return 0;
         }
@@ -123,6 +100,65 @@ private:
 
     std::optional<Reactor::Watch> watch_;
     kvm::Flags<Ready> wanted_;
+};
+
+class FilePort final : public WaitingPort {
+public:
+    FilePort(kvm::Fd fd, std::string path, Log log) : path_(std::move(path)), log_(std::move(log)) {
+        fd_ = std::move(fd);
+        connected_ = true;
+    }
+
+    Result<void> start(Reactor& reactor, std::function<void()> ready) override {
+        reactor_ = &reactor;
+        retry_ = KVM_TRY(reactor.timer(ready));
+        ready_ = std::move(ready);
+        return {};
+    }
+    void stop() override {
+        forget_watch();
+        retry_.reset();
+        reactor_ = nullptr;
+    }
+    std::size_t read(std::span<std::byte>) override { return 0; }
+
+private:
+    static constexpr std::chrono::seconds patience{1};
+
+    ssize_t write_now(std::span<const std::byte> bytes) override {
+        auto left = bytes;
+        while (!left.empty()) {
+            const ssize_t n = ::write(fd_.number(), left.data(), left.size());
+            if (n < 0 && errno == EAGAIN && left.size() == bytes.size()) {
+                return -1;
+            }
+            if (n < 0 && errno == EAGAIN) {
+                break;  // a FIFO is full
+            }
+            if (n < 0 && errno != EINTR) {
+                lose(errno);
+                return static_cast<ssize_t>(bytes.size());
+            }
+            left = left.subspan(n < 0 ? 0 : static_cast<std::size_t>(n));
+        }
+        return static_cast<ssize_t>(bytes.size() - left.size());
+    }
+    void lose(int error) {
+        if (!std::exchange(lost_, true)) {
+            log_.warn("console", fail_errno(path_, error).error().message +
+                                     ": what the guest writes there is lost");
+        }
+    }
+    /// It cannot be waited for.
+    void disconnect() override {
+        forget_watch();
+        retry_->start(patience);
+    }
+
+    std::string path_;
+    Log log_;
+    bool lost_ = false;  // some of it
+    std::optional<Reactor::Timer> retry_;
 };
 
 class SocketPort final : public WaitingPort {
@@ -231,13 +267,13 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<PortPeer>> open_file_port(const std::string& path) {
+Result<std::unique_ptr<PortPeer>> open_file_port(const std::string& path, Log log) {
     constexpr int mode = 0666;
     kvm::Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, mode));
     if (!fd.valid()) {
         return fail_errno(path, errno);
     }
-    return std::make_unique<FilePort>(std::move(fd));
+    return std::make_unique<FilePort>(std::move(fd), path, std::move(log));
 }
 
 Result<std::unique_ptr<PortPeer>> open_socket_port(const std::string& path) {
