@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vmm/acpi/tables.hpp>
+#include <vmm/boot_files.hpp>
+#include <vmm/machine/fake_machine.hpp>
 #include <vmm/result.hpp>
 
 namespace vmm::acpi {
@@ -205,8 +208,11 @@ protected:
     void accepts(const Config& c) {
         const Tables t = must(build(c));
         for (const Table& table : t.list) {
-            const std::string name(table.signature);
-            const auto bytes = t.find(name);
+            accepts(std::string(table.signature), t.find(table.signature));
+        }
+    }
+    void accepts(const std::string& name, std::span<const std::byte> bytes) {
+        {
             std::ofstream(directory + "/" + name + ".aml", std::ios::binary)
                 .write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
             const std::string back = run("iasl -d " + name + ".aml");
@@ -225,6 +231,38 @@ protected:
             EXPECT_EQ(before.substr(36), after.substr(36)) << name << " is another after a round";
         }
     }
+    /// The tables that a machine put into its guest's memory, as the RSDP leads to them.
+    void accepts_those_of(const MachineConfig& config, std::size_t wanted) {
+        struct Silent final : vmm::Console {
+            Result<std::size_t> write(std::span<const std::byte> bytes) override {
+                return bytes.size();
+            }
+            Result<Input> read(std::span<std::byte>, std::size_t&) override { return Input::end; }
+        } console;
+        fake::Hypervisor hypervisor;
+        const auto machine = must(FakeMachine::create(config, console, hypervisor.system()));
+        const GuestMemory& memory = machine.memory();
+        const auto table_at = [&](kvm::Gpa address) {
+            std::vector<std::byte> bytes(must(memory.read<std::uint32_t>(address + 4)));
+            must(memory.read(address, std::span(bytes)));
+            return bytes;
+        };
+        const auto xsdt =
+            table_at(kvm::Gpa(must(memory.read<std::uint64_t>(x86_64::layout::acpi + 24))));
+        std::vector<std::vector<std::byte>> tables{xsdt};
+        for (std::size_t at = 36; at < xsdt.size(); at += 8) {
+            tables.push_back(table_at(kvm::Gpa(get<std::uint64_t>(xsdt, at))));
+        }
+        const auto fadt = std::ranges::find_if(
+            tables, [](const auto& table) { return std::memcmp(table.data(), "FACP", 4) == 0; });
+        ASSERT_NE(fadt, tables.end());
+        tables.push_back(table_at(kvm::Gpa(get<std::uint64_t>(*fadt, 140))));
+        EXPECT_EQ(tables.size(), wanted);
+        for (const auto& table : tables) {
+            EXPECT_EQ(sum(table), 0u);
+            accepts({reinterpret_cast<const char*>(table.data()), 4}, table);
+        }
+    }
     std::string directory;
 };
 
@@ -233,6 +271,35 @@ TEST_F(Iasl, AcceptsReducedHardware) { accepts(config()); }
 TEST_F(Iasl, AcceptsFixedHardware) { accepts(fixed(config())); }
 
 TEST_F(Iasl, AcceptsPci) { accepts(with_pci(config())); }
+
+TEST_F(Iasl, AcceptsThoseOfMachines) {
+    const std::string kernel = directory + "/kernel", disk = directory + "/disk",
+                      nvme = directory + "/nvme";
+    std::ofstream(kernel, std::ios::binary) << test::elf64().text();
+    std::ofstream(disk) << std::string(4096, 'd');
+    std::ofstream(nvme) << std::string(4096, 'd');
+    MachineConfig c;
+    c.boot.kernel = kernel;
+    c.memory_bytes = 64 << 20;
+    c.cpus = 3;
+    c.test_devices = true;
+    c.consoles.emplace_back();
+    c.rng.emplace();
+    c.balloon.emplace();
+    c.vsock = virtio::VsockOptions{.cid = 3, .path = directory + "/vsock"};
+    c.disks.resize(1);
+    c.disks[0].image.path = disk;
+    accepts_those_of(c, 4);  // XSDT, FACP, APIC, DSDT
+    c.acpi = AcpiHardware::fixed;
+    accepts_those_of(c, 4);
+    c.disks.push_back(c.disks[0]);
+    c.disks[1].bus = DiskBus::nvme;
+    c.disks[1].image.path = nvme;
+    accepts_those_of(c, 5);  // and MCFG
+    c.acpi = AcpiHardware::reduced;
+    c.virtio_transport = VirtioTransport::pci;
+    accepts_those_of(c, 5);
+}
 
 TEST_F(Iasl, AcceptsManyCpus) {
     accepts(config(64));

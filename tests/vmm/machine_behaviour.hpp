@@ -75,6 +75,14 @@ TYPED_TEST_P(AnyMachine, TakesStringsOfBytesOneByOne) {
     EXPECT_EQ(this->console.text, std::string(16, '\x60')) << "LSR, each time";
 }
 
+TYPED_TEST_P(AnyMachine, TakesStringsOfAnyWidthAtTheTestDevices) {
+    MachineConfig c = this->config64(test_devices);
+    c.test_devices = true;
+    const End end = must(this->machine(test_devices, c).run());
+    EXPECT_EQ(end.reason, EndReason::test_exit);
+    EXPECT_EQ(end.exit_value, 0x55667788u + 0x7788 + 0x20);
+}
+
 TYPED_TEST_P(AnyMachine, AnswersWideAccessesThatReachBeyondADevice) {
     auto m = this->machine(wide);
     EXPECT_EQ(must(m.run()).reason, EndReason::reset);
@@ -150,6 +158,7 @@ TYPED_TEST_P(AnyMachine, LeavesNoDescriptorsThreadsOrMappingsBehind) {
         must(this->machine(print_and_reset).run());
         {
             const auto never_run = this->machine(halt);
+            EXPECT_TRUE(sanitized || Resources::now().mappings > before.mappings);
         }
         MachineConfig missing = this->config(halt);
         missing.boot.kernel = this->path + "-missing";
@@ -179,15 +188,13 @@ TYPED_TEST_P(AnyMachine, RunsManyAtOnceInOneProcess) {
     }
 }
 
-REGISTER_TYPED_TEST_SUITE_P(AnyMachine, PrintsAndEndsByTheKeyboardControllersReset,
-                            EndsByTheResetControlRegister, EndsByATripleFaultWithTheRegisters,
-                            EndsWhenNothingCanWakeIt, EndsWhenItsTimeIsUp,
-                            StopsFromAnotherThreadAndBeforeItRuns, RunsOnce,
-                            EndsWithTheConsolesError, TakesStringsOfBytesOneByOne,
-                            AnswersWideAccessesThatReachBeyondADevice,
-                            AnswersReadsOfNothingWithOnesAndCountsThem,
-                            CountsItsExitsByReasonByCpuAndByDevice, ReportsWhileItRuns,
-                            RefusesNumbersThatAreNone, LeavesNoDescriptorsThreadsOrMappingsBehind,
-                            RunsManyAtOnceInOneProcess);
+REGISTER_TYPED_TEST_SUITE_P(
+    AnyMachine, PrintsAndEndsByTheKeyboardControllersReset, EndsByTheResetControlRegister,
+    EndsByATripleFaultWithTheRegisters, EndsWhenNothingCanWakeIt, EndsWhenItsTimeIsUp,
+    StopsFromAnotherThreadAndBeforeItRuns, RunsOnce, EndsWithTheConsolesError,
+    TakesStringsOfBytesOneByOne, TakesStringsOfAnyWidthAtTheTestDevices,
+    AnswersWideAccessesThatReachBeyondADevice, AnswersReadsOfNothingWithOnesAndCountsThem,
+    CountsItsExitsByReasonByCpuAndByDevice, ReportsWhileItRuns, RefusesNumbersThatAreNone,
+    LeavesNoDescriptorsThreadsOrMappingsBehind, RunsManyAtOnceInOneProcess);
 
 }  // namespace vmm::test

@@ -6,8 +6,10 @@
 #include <iterator>
 #include <mutex>
 #include <ostream>
+#include <sstream>
 #include <string>
 #include <vmm/machine/console.hpp>
+#include <vmm/sanitized.hpp>
 
 namespace vmm::test {
 
@@ -33,8 +35,8 @@ struct Buffer final : Console {
 /// What this process has that a machine could leave behind.
 struct Resources {
     std::size_t descriptors = 0;
-    std::size_t threads = 0;  ///< vCPUs' and machines'
-    std::size_t mappings = 0;
+    std::size_t threads = 0;   ///< vCPUs' and machines'
+    std::size_t mappings = 0;  ///< of KVM, and guests' RAM
 
     friend bool operator==(const Resources&, const Resources&) = default;
     friend std::ostream& operator<<(std::ostream& out, const Resources& r) {
@@ -42,6 +44,21 @@ struct Resources {
                    << " mappings";
     }
 
+    /// Whether a line of /proc/self/maps is a guest's anonymous RAM. It has no name: what tells it
+    /// from heaps and threads' stacks, which are the C library's to keep, is that it begins and
+    /// ends at a huge page's border. Sanitizers have such memory of their own.
+    static bool is_ram(const std::string& line) {
+        constexpr unsigned long long huge_page = 2 << 20;
+        std::istringstream words(line);
+        unsigned long long begin = 0, end = 0;
+        char dash = 0;
+        std::string access, rest;
+        words >> std::hex >> begin >> dash >> end >> access;
+        std::getline(words >> std::ws, rest);
+        return !sanitized && access == "rw-p" && rest.starts_with("00000000 00:00 0") &&
+               rest.find_first_of("/[") == rest.npos && begin % huge_page == 0 &&
+               end % huge_page == 0;
+    }
     static Resources now() {
         namespace fs = std::filesystem;
         Resources found;
@@ -54,8 +71,7 @@ struct Resources {
         }
         std::ifstream maps("/proc/self/maps");
         for (std::string line; std::getline(maps, line);) {
-            // RAM, kvm_run: the heap and threads' stacks are the C library's to keep.
-            found.mappings += line.find("kvm") != std::string::npos;
+            found.mappings += line.find("kvm") != std::string::npos || is_ram(line);
         }
         return found;
     }

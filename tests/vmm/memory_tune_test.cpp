@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include "memory_fixture.hpp"
 
+#include <iostream>
+#include <sstream>
+
 namespace vmm::test {
 namespace {
 
@@ -89,6 +92,50 @@ TEST_F(MemoryTuning, LockedPagesAreThereAndNoBalloonTakesThem) {
     }
 }
 
+/// The flags of the mapping with this address, VmFlags of proc(5): " rd wr mr ". Empty if the
+/// kernel does not tell.
+std::string flags_at(const void* place) {
+    std::ifstream smaps("/proc/self/smaps");
+    const auto wanted = reinterpret_cast<std::uintptr_t>(place);
+    bool here = false;
+    for (std::string line; std::getline(smaps, line);) {
+        std::uintptr_t begin = 0, end = 0;
+        char dash = 0;
+        std::istringstream words(line);
+        if (words >> std::hex >> begin >> dash >> end && dash == '-') {
+            here = begin <= wanted && wanted < end;
+        } else if (here && line.starts_with("VmFlags:")) {
+            return line.substr(8) + " ";
+        }
+    }
+    return {};
+}
+
+TEST_F(MemoryTuning, AdviceOfAMappingIsSeenInItsFlags) {
+    const void* const place = must(memory.host_view(0_gpa, 4_KiB)).data();
+    if (flags_at(place).empty()) {
+        GTEST_SKIP() << "this kernel has no /proc/self/smaps";
+    }
+    const auto advised = [&](Advice advice, const char* flag) {
+        const auto done = memory.advise(0_gpa, 16_KiB, advice);
+        if (!done) {  // a kernel without KSM or huge pages; the next test is of that
+            std::cout << message(done) << "\n";
+            return std::optional<bool>();
+        }
+        return std::optional(has(flags_at(place), flag));
+    };
+    EXPECT_TRUE(*advised(Advice::no_dump, " dd "));
+    EXPECT_FALSE(*advised(Advice::dump, " dd "));
+    EXPECT_TRUE(*advised(Advice::no_fork, " dc "));
+    EXPECT_FALSE(*advised(Advice::fork, " dc "));
+    EXPECT_TRUE(advised(Advice::no_huge, " nh ").value_or(true));
+    EXPECT_TRUE(advised(Advice::huge, " hg ").value_or(true));
+    EXPECT_TRUE(advised(Advice::merge, " mg ").value_or(true));
+    EXPECT_FALSE(advised(Advice::unmerge, " mg ").value_or(false));
+}
+
+// Of cold, page_out, free, will_need and collapse nothing is to be seen at once that the kernel
+// promises: they may do nothing. So what can be said of them is that the kernel took them.
 TEST_F(MemoryTuning, EveryAdviceIsTheKernelsToTakeOrRefuseByName) {
     for (const Advice advice :
          {Advice::cold, Advice::page_out, Advice::no_dump, Advice::dump, Advice::no_fork,
@@ -105,6 +152,9 @@ TEST_F(MemoryTuning, EveryAdviceIsTheKernelsToTakeOrRefuseByName) {
               "guest memory 0x4000..0x7fff (memfd): MADV_FREE: Invalid argument");
 }
 
+// A shared mapping is the page cache, so that the file has what was written before it is synced, as
+// long as the host lives: that sync() succeeds is all that is seen. memory_fault_test.cpp has
+// msync(2) fail.
 TEST_F(MemoryTuning, SyncedFilesHaveWhatWasWritten) {
     must(memory.write(0x8001_gpa, std::uint8_t(0xaa)));
     must(memory.sync(0_gpa, all));
