@@ -123,7 +123,7 @@ class HostDisks(unittest.TestCase):
         self.assertIn("host: the device has 2048 KiB", outcome())
 
     def test_a_block_device_that_is_mounted_is_refused(self):
-        self.assertRegex(outcome(), r"(?m)^host: refused: kvmxx: .*/dev/loop1: Device or resource busy$")
+        self.assertRegex(outcome(), r"(?m)^host: refused: kvmxx: .*/dev/loop1: is mounted or in use: Device or resource busy$")
 
 
 if __name__ == "__main__":

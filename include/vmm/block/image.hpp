@@ -62,6 +62,7 @@ private:
     std::string path_;
     kvm::Fd file_;
     kvm::Fd direct_{-1};
+    kvm::Fd exclusive_{-1};  // of a block device that is written to
     Access access_ = Access::read_write;
     bool block_device_ = false;
     std::uint64_t size_ = 0;

@@ -76,10 +76,10 @@ Result<Image> Image::open(const ImageConfig& config) {
     KVM_TRY(image.measure());
     KVM_TRY(lock(config.path, image.file_, config.access));
     if (image.block_device_ && config.access == Access::read_write) {
-        // The kernel refuses what is mounted.
-        const auto exclusive = open_path(config.path, O_RDONLY | O_EXCL);
-        if (!exclusive) {
-            return std::unexpected(exclusive.error());
+        // The kernel refuses what is mounted, and mounts no more while this is open.
+        image.exclusive_ = kvm::Fd(::open(config.path.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
+        if (!image.exclusive_.valid()) {
+            return fail_errno(config.path + ": is mounted or in use", errno);
         }
     }
     if (config.caching == Caching::direct) {
