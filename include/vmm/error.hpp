@@ -4,6 +4,7 @@
 #include <expected>
 #include <kvm/error.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 
 /// The toolkit's errors are for people: one line that names the file, option or device and the
@@ -15,6 +16,9 @@ namespace vmm {
 struct Error {
     std::string message;
     int code = 0;
+    /// The setting, an option of the program, whose value is no good: then the message begins with
+    /// "setting: ". Empty for all other errors.
+    std::string setting{};
 
     Error(std::string text, int errno_value = 0) : message(std::move(text)), code(errno_value) {}
     /// "KVM_CREATE_VM: Device or resource busy (16): another hypervisor has the CPU".
@@ -35,5 +39,8 @@ inline std::unexpected<Error> fail(std::string message, int code = 0) {
 
 /// "prefix: strerror(code)" on its way out: for system calls that name a file or option.
 std::unexpected<Error> fail_errno(std::string prefix, int code);
+
+/// "setting: cause" on its way out: what is wrong with a setting's value.
+std::unexpected<Error> about_setting(std::string_view setting, Error cause);
 
 }  // namespace vmm

@@ -14,4 +14,10 @@ std::unexpected<Error> fail_errno(std::string prefix, int code) {
     return fail(std::move(prefix) + ": " + (text ? text : "error " + std::to_string(code)), code);
 }
 
+std::unexpected<Error> about_setting(std::string_view setting, Error cause) {
+    cause.setting = setting;
+    cause.message.insert(0, cause.setting + ": ");
+    return std::unexpected<Error>(std::move(cause));
+}
+
 }  // namespace vmm

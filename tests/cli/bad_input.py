@@ -61,6 +61,41 @@ class OptionValues(program.ProgramTest):
             with self.subTest(options=options):
                 self.assert_refused(2, words, "run", self.file("guest", b"\xf4"), "--flat16", "0x1000", *options)
 
+    @needs_kvm
+    def test_what_cannot_be_is_refused_by_option_before_there_is_a_machine(self):
+        kernel, disk = self.file("kernel", b"\xf4"), self.file("disk", bytes(4096))
+        missing = os.path.join(self.dir, "missing")
+        for options, line in (
+                (["--cpu-affinity", "0=4000"], "--cpu-affinity: 0=4000: the host has no CPU 4000"),
+                (["--cpu-affinity", "7=0"], "--cpu-affinity: 7=0: there is no CPU 7, cpus is 1"),
+                (["--fw-cfg", f"a={disk}", "--fw-cfg", f"a={disk}"], "--fw-cfg: there are two files 'a'"),
+                (["--fw-cfg", "x" * 56 + "=" + disk], f"--fw-cfg: '{'x' * 56}' is no name of 1 to 55 bytes"),
+                (["--fw-cfg", f"a={missing}"], f"--fw-cfg: {missing}: No such file or directory"),
+                (["--disk", f"path={disk},readonly"] * 12, "--disk: there is no place for more than 11 virtio devices, and "
+                 "these are 12 (virtio-transport pci has more)"),
+                (["--disk", f"path={disk},readonly,bus=nvme"] * 32,
+                 "--disk: PCI has no place for more than 31 devices, and these are 32"),
+                (["--net", "user"] * 12, "--net: there is no place for more than 11 virtio devices, and these are 12 "
+                 "(virtio-transport pci has more)")):
+            with self.subTest(line):
+                ended = self.assert_refused(2, [], "run", "--flat16", "0x1000", kernel, *options)
+                self.assertEqual(ended.err, f"kvmxx: {line}\n")
+
+    @needs_kvm
+    def test_a_value_of_a_configuration_file_s_is_refused_by_file_and_line(self):
+        self.file("guest", b"\xf4")
+        path = os.path.join(self.dir, "vm.toml")
+        for text, words in (("kernel = 'guest'\nmemory = 4097\n", "2: memory: 4097 is no multiple"),
+                            ("kernel = 'guest'\n[[disk]]\npath = 'none'\n", f"2: disk: {self.dir}/none: No such file"),
+                            ("cpus = 0\nkernel = 'guest'\n", "1: cpus: a machine needs one")):
+            with self.subTest(text):
+                self.file("vm.toml", text.encode())
+                self.assert_refused(2, [f"kvmxx: {path}:{words}"], "run", "--config", path, "--flat16", "0x1000")
+        self.file("vm.toml", b"kernel = 'guest'\ncpus = 0\n")
+        self.assert_refused(2, ["kvmxx: --memory: 4097 is"], "run", "--config", path, "--cpus", "1", "--memory", "4097",
+                            "--flat16", "0x1000")
+        self.assert_refused(2, ["kvmxx: --cpus: a machine"], "run", "--config", path, "--cpus", "0", "--flat16", "0x1000")
+
     def test_no_memory_is_refused(self):
         self.assert_refused(2, ["--memory"], "run", "x", "--memory", "0")
 
@@ -102,7 +137,7 @@ class OptionValues(program.ProgramTest):
         ended = self.kvmxx("run", "--config", path, "--cpus", "5", "--timeout", "2", "--print-config")
         self.assertEqual((ended.status, ended.err), (0, ""))
         lines = ended.out.splitlines()
-        for line in (f"kernel = '{self.dir}/k'", "memory = '1G'", "cpus = 5", "timeout = 2"):
+        for line in (f'kernel = "{self.dir}/k"', 'memory = "1G"', "cpus = 5", "timeout = 2"):
             self.assertIn(line, lines)
         again = self.kvmxx("run", "--config", self.file("again.toml", ended.out.encode()), "--print-config")
         self.assertEqual((again.status, again.out), (0, ended.out))
@@ -116,6 +151,11 @@ class Images(program.ProgramTest):
 
     def test_missing_image_is_named(self):
         self.assert_image_refused(os.path.join(self.dir, "missing"), ["No such file"])
+
+    def test_an_image_that_has_a_setting_s_name_is_a_file_still(self):
+        for name in ("kernel", "memory"):
+            ended = self.assert_refused(1, [], "run", name)
+            self.assertEqual(ended.err, f"kvmxx: {name}: No such file or directory\n")
 
     def test_directory_is_no_image(self):
         self.assert_image_refused(self.dir, ["Is a directory"])
@@ -163,7 +203,8 @@ class Images(program.ProgramTest):
         big = self.file("big", b"070701", size=300 << 20)
         for initrd, words in ((missing, ["No such file"]), (empty, ["empty"]), (big, ["300 MiB"]), (self.dir, [])):
             with self.subTest(initrd):
-                self.assert_refused(1, [initrd, *words], "run", kernel, "--initrd", initrd, "--memory", "256M")
+                self.assert_refused(2, [f"kvmxx: --initrd: {initrd}: ", *words], "run", kernel, "--initrd", initrd,
+                                    "--memory", "256M")
 
     def test_command_line_that_is_too_long_is_a_bad_option(self):
         self.assert_refused(2, ["--cmdline", "255"], "run", self.file("bzImage", bzimage()), "--cmdline", "x" * 3000)

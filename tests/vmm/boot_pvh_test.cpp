@@ -92,6 +92,10 @@ TEST_F(Pvh, ModulesThatDoNotFitAreNamed) {
     config.modules = {{directory.path() + "/none", ""}};
     EXPECT_EQ(refusal(kernel(), config),
               "module: " + directory.path() + "/none: No such file or directory");
+    config.initrd = directory.path() + "/initrd";
+    EXPECT_EQ(refusal(kernel(), config),
+              "initrd: " + directory.path() + "/initrd: No such file or directory");
+    config.initrd.clear();
     config.modules = {{directory.file("m", Bytes(1)), std::string(70000, 'x')}};
     EXPECT_EQ(refusal(kernel(), config),
               "guest memory: the modules' arguments take 70001 bytes, but the loader's structures "

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <cerrno>
 #include <vmm/machine/settings.hpp>
+#include <vmm/machine/settings/config_text.hpp>
 #include <vmm/result.hpp>
 
 namespace vmm::test {
@@ -39,6 +40,26 @@ TEST(NetSetting, ATapIsReadAndWritten) {
     EXPECT_EQ(std::get<net::TapOptions>(with("fd=3:4").nets[0].network).fds,
               (std::vector<int>{3, 4}));
     EXPECT_EQ(find_setting("net")->get(with("fd=3:4")), std::vector<std::string>{"fd=3:4"});
+}
+
+TEST(NetSetting, AServicesPathBeginsAtTheConfigurationFile) {
+    MachineConfig config;
+    const auto read = [&](const char* text) {
+        must(detail::read_config_text(config, text, "/d/vm.toml", settings()));
+    };
+    read("[[net]]\nuser = true\nservice = ['10.0.2.100:80:web.sock', '10.0.2.100:81:/web']\n");
+    read("net = ['user,service=10.0.2.100:80:127.0.0.1:8080,service=10.0.2.100:81:./1.2.3.4:5']\n");
+    std::vector<std::string> targets;
+    for (const NetConfig& net : config.nets) {
+        for (const auto& service : std::get<net::UserOptions>(net.network).services) {
+            targets.push_back(service.target);
+        }
+    }
+    EXPECT_EQ(targets, (std::vector<std::string>{"/d/web.sock", "/web", "127.0.0.1:8080",
+                                                 "/d/./1.2.3.4:5"}));
+    const auto refused =
+        detail::read_config_text(config, "net = ['user,service=1']", "/d/vm.toml", settings());
+    EXPECT_TRUE(message(refused).starts_with("/d/vm.toml:1: net: service: '1' is not ADDRESS"));
 }
 
 TEST(NetSetting, WhatCannotBeIsRefusedByName) {

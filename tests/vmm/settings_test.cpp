@@ -8,6 +8,7 @@
 #include <sstream>
 #include <unistd.h>
 #include <vmm/machine/settings.hpp>
+#include <vmm/result.hpp>
 
 namespace vmm {
 namespace {
@@ -104,6 +105,30 @@ TEST(Settings, OfAnyMachineAreWrittenToAFileThatMakesTheSameMachine) {
     config.test_devices = true;
     config.memory_backing = backing::File{.path = "/a,b\"c", .sharing = Sharing::shared};
     config.prefault = config.merge_memory = true;
+    const RateLimits limits{.bytes = {1 << 20, 2 << 20}, .operations = {100, 7}};
+    config.disks = {{.image = {"/a,b", Access::read_only, block::Caching::direct},
+                     .bus = DiskBus::nvme,
+                     .serial = "S1",
+                     .queues = 4,
+                     .engine = block::EngineKind::threads,
+                     .limits = limits},
+                    {.image = {"/c"}}};
+    const RateLimits rate{.bytes = {1 << 20}, .operations = {100}};
+    config.nets = {{.network = net::UserOptions{.tftp = "/srv", .reach = net::Reach::outside}},
+                   {.network = net::TapOptions{.name = "tap0", .queues = 2},
+                    .mac = test::must(net::Mac::parse("02:00:00:00:00:01")),
+                    .mtu = 9000,
+                    .send = rate,
+                    .receive = rate}};
+    config.consoles = {{.name = "log", .kind = PortKind::file, .path = "/x=y,z"},
+                       {.name = "", .kind = PortKind::pty, .path = ""}};
+    config.rng = Rate{.per_second = 4096};
+    config.balloon = {.target_bytes = 1 << 20,
+                      .statistics = std::chrono::milliseconds(1500),
+                      .deflate_on_oom = true};
+    config.vsock = {.cid = 7, .path = "/run/vs"};
+    config.virtio_transport = VirtioTransport::pci;
+    config.pci = true;
     const ConfigFile file(config_file(config));
     MachineConfig again;
     const auto done = read_config_file(again, file.path());
@@ -122,6 +147,19 @@ TEST(Settings, OfAnyMachineAreWrittenToAFileThatMakesTheSameMachine) {
     EXPECT_TRUE(again.test_devices);
     EXPECT_EQ(again.memory_backing, config.memory_backing);
     EXPECT_TRUE(again.prefault && again.merge_memory && !again.lock_memory);
+    EXPECT_EQ(again.disks, config.disks);
+    EXPECT_EQ(again.nets, config.nets);
+    EXPECT_EQ(again.consoles, config.consoles);
+    EXPECT_EQ(again.rng, config.rng);
+    ASSERT_TRUE(again.balloon && again.vsock);
+    EXPECT_EQ(again.balloon->target_bytes, 1u << 20);
+    EXPECT_EQ(again.balloon->statistics, std::chrono::milliseconds(1500));
+    EXPECT_TRUE(again.balloon->deflate_on_oom && !again.balloon->reporting);
+    EXPECT_EQ(again.vsock->cid, 7u);
+    EXPECT_EQ(again.vsock->path, "/run/vs");
+    EXPECT_EQ(again.virtio_transport, VirtioTransport::pci);
+    EXPECT_TRUE(again.pci);
+    EXPECT_EQ(config_file(again), config_file(config));
 }
 
 TEST(Settings, OfTimeAreSecondsWithADecimalPoint) {
@@ -232,10 +270,16 @@ TEST(Settings, OfDevicesAreNames) {
         EXPECT_EQ(refusal("fw-cfg", text), "'" + std::string(text) + "' is not NAME=FILE");
     }
     MachineConfig config;
+    config.fw_cfg = {{"a", "b"}, {"b", "b"}};
+    EXPECT_EQ(test::message(check(config)), "succeeded");
+    config.fw_cfg.push_back({"a", "c"});
+    EXPECT_EQ(test::message(check(config)), "fw-cfg: there are two files 'a'");
+    config.fw_cfg = {{std::string(56, 'x'), "b"}};
+    EXPECT_EQ(test::message(check(config)),
+              "fw-cfg: '" + std::string(56, 'x') + "' is no name of 1 to 55 bytes");
     config.fw_cfg = {{"a", "b"}};
-    EXPECT_TRUE(check(config));
     config.devices.fw_cfg = false;
-    EXPECT_FALSE(check(config));
+    EXPECT_EQ(test::message(check(config)), "fw-cfg: does not go with --without fw-cfg");
 }
 
 TEST(Settings, OfKernelsAreWhatTheyStartBy) {
@@ -293,6 +337,9 @@ TEST(ConfigFiles, TakeNumbersAsTheyAreAndPathsFromTheirOwnDirectory) {
     EXPECT_EQ(config.boot.kernel, (directory / "vmlinuz").string());
     EXPECT_EQ(config.boot.initrd, "/abs/initrd");
     EXPECT_EQ(config.memory_bytes, 1u << 20);
+    EXPECT_EQ(done->at("initrd"), file.path() + ":2");
+    EXPECT_EQ(done->at("timeout"), file.path() + ":5");
+    EXPECT_EQ(done->size(), 5u);
     EXPECT_EQ(config.cpus, 3u);
     EXPECT_EQ(config.timeout, std::chrono::milliseconds(2500));
     EXPECT_FALSE(config.boot.cmdline);
@@ -327,24 +374,6 @@ TEST(ConfigFiles, ThatCannotBeReadAreNamed) {
     ASSERT_FALSE(directory);
     EXPECT_EQ(directory.error().code, EISDIR);
     EXPECT_TRUE(read_config_file(config, "/dev/null")) << "an empty file says nothing";
-}
-
-TEST(Configurations, AreCheckedBeforeAnythingIsMade) {
-    const auto refused = [](auto change) {
-        MachineConfig config;
-        change(config);
-        const auto done = check(config);
-        return done ? std::string("taken") : done.error().message;
-    };
-    EXPECT_EQ(refused([](MachineConfig&) {}), "taken");
-    EXPECT_EQ(refused([](MachineConfig& c) { c.cpus = 0; }), "cpus: a machine needs one");
-    EXPECT_EQ(refused([](MachineConfig& c) { c.memory_bytes = 0; }),
-              "memory: a machine needs some");
-    EXPECT_EQ(refused([](MachineConfig& c) { c.memory_bytes = 4097; }),
-              "memory: 4097 is no multiple of 4096");
-    EXPECT_TRUE(refused([](MachineConfig& c) {
-                    c.memory_bytes = std::uint64_t(1) << 50;
-                }).starts_with("memory: 1024 TiB are more than the host has"));
 }
 
 }  // namespace

@@ -21,6 +21,10 @@ struct FwCfgContents {
     std::vector<File> files{};
 };
 
+/// What can be said against the names of files for a guest. Errors: EINVAL, naming the file (a name
+/// that is empty, too long or another's; too many files).
+Result<void> check_fw_cfg_names(std::vector<std::string_view> names);
+
 /// QEMU's firmware configuration device (docs/specs/fw_cfg): items by number, and files by name in
 /// a directory, read byte by byte or by DMA. At 12 ports from 0x510: selector, data at offset 1,
 /// DMA address at 4. Nothing can be written.
@@ -28,8 +32,8 @@ class FwCfg final : public BusDevice {
 public:
     static constexpr std::uint64_t ports = 12;
 
-    /// `memory` is where DMA goes; it must outlive this. Errors: EINVAL, naming the file (a name
-    /// that is empty, too long or another's; too many files).
+    /// `memory` is where DMA goes; it must outlive this. Errors: check_fw_cfg_names()'s; EINVAL
+    /// (a file of more than 4 GiB).
     static Result<std::unique_ptr<FwCfg>> create(const GuestMemory& memory, FwCfgContents contents);
 
     void read(std::uint64_t offset, std::span<std::byte> data) override;

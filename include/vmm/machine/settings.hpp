@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +27,7 @@ enum class KeyKind {
     text,    ///< "=" and text
     path,    ///< the same; in a configuration file it is relative to that file's directory
     either,  ///< nothing, or "=" and text
+    target,  ///< "=" and ADDRESS:PORT:TARGET; one that is a path is relative to the file, too
 };
 
 /// How often a key is given.
@@ -57,18 +60,21 @@ std::span<const Setting> settings();
 /// The setting of that name, or null.
 const Setting* find_setting(std::string_view name);
 
+/// Where a configuration file gives settings, by their names: "vm.toml:3".
+using SettingPlaces = std::map<std::string, std::string, std::less<>>;
+
 /// Puts what a configuration file says into `config`: TOML, a key for each setting, its value a
 /// string, a number or a boolean, or for a list an array of them. A value that is made of parts may
 /// also be a table: [[disk]], path = "x.img", readonly = true. What the file does not name stays as
 /// it was. Errors name the file, the line and the key: what open(2) says; EINVAL (not TOML, no
 /// such key, a value of the wrong type or that the setting refuses).
-Result<void> read_config_file(MachineConfig& config, const std::string& path);
+Result<SettingPlaces> read_config_file(MachineConfig& config, const std::string& path);
 
 /// The configuration file that makes `config`: read_config_file() gives the same again.
 std::string config_file(const MachineConfig& config);
 
-/// What can be said against `config` without asking KVM or opening a file. Errors begin with the
-/// setting's name: "memory: 4097 is no multiple of 4096".
+/// What can be said against `config` without asking KVM or opening a file. Errors are about
+/// a setting (Error::setting): "memory: 4097 is no multiple of 4096".
 Result<void> check(const MachineConfig& config);
 
 }  // namespace vmm

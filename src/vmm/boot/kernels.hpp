@@ -24,6 +24,8 @@ private:
 
 /// The initrd, whose arguments are its path, and the modules.
 std::vector<BootModule> all_modules(const BootConfig& config);
+/// Which setting gives the module of that number.
+std::string_view module_setting(const BootConfig& config, std::size_t number);
 
 /// Loads an ELF file that has a pvh_entry.
 Result<x86_64::BootState> boot_pvh(const Target& target, const BootConfig& config,

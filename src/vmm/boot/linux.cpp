@@ -106,8 +106,8 @@ Result<void> put_seed(SetupData& setup_data) {
 
 Result<void> put_initrd(const Target& target, const std::string& path, LoadedKernel& kernel) {
     FreeRam ram(target, kernel.memory);
-    const Range place = KVM_TRY(
-        load_file(target, ram, "initrd", path, Place::highest, kernel.initrd_max, kernel.memory));
+    const Range place =
+        KVM_TRY(load_file(target, ram, path, Place::highest, kernel.initrd_max, kernel.memory));
     ZeroPage& page = kernel.zero_page;
     page.put(zero_page::ramdisk_image, static_cast<std::uint32_t>(place.begin));
     page.put(zero_page::ext_ramdisk_image, static_cast<std::uint32_t>(place.begin >> 32));
@@ -139,8 +139,9 @@ Result<LoadedKernel> load_vmlinux(const Target& target, const Image& image, cons
 Result<x86_64::BootState> finish_linux(const Target& target, const BootConfig& config,
                                        const Image& image, LoadedKernel& kernel) {
     if (!config.modules.empty()) {
-        return fail("module: Linux's boot protocol has none but the initrd (" + image.path() + ")",
-                    EINVAL);
+        return about_setting(
+            "module",
+            Error("Linux's boot protocol has none but the initrd (" + image.path() + ")", EINVAL));
     }
     ZeroPage& page = kernel.zero_page;
     page.put(zero_page::type_of_loader, loader_undefined);
@@ -153,7 +154,9 @@ Result<x86_64::BootState> finish_linux(const Target& target, const BootConfig& c
     KVM_TRY(put_command_line(target, config.cmdline.value_or(default_cmdline), image,
                              kernel.cmdline_max));
     if (!config.initrd.empty()) {
-        KVM_TRY(put_initrd(target, config.initrd, kernel));
+        if (auto done = put_initrd(target, config.initrd, kernel); !done) {
+            return about_setting("initrd", std::move(done).error());
+        }
     }
     SetupData setup_data(target, page);
     KVM_TRY(put_memory_map(target, page, setup_data));

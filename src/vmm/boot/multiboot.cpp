@@ -150,11 +150,13 @@ Result<void> put_modules(const Target& target, const BootConfig& config, Range k
     FreeRam ram(target, kernel);
     std::vector<Module> modules;
     for (const BootModule& module : all_modules(config)) {
-        const Range place = KVM_TRY(
-            load_file(target, ram, "module", module.path, Place::lowest, UINT32_MAX, kernel));
+        const auto place = load_file(target, ram, module.path, Place::lowest, UINT32_MAX, kernel);
+        if (!place) {
+            return about_setting(module_setting(config, modules.size()), place.error());
+        }
         const auto text = KVM_TRY(room.add_text(module.arguments));
-        modules.push_back({static_cast<std::uint32_t>(place.begin),
-                           static_cast<std::uint32_t>(place.end), static_cast<std::uint32_t>(text),
+        modules.push_back({static_cast<std::uint32_t>(place->begin),
+                           static_cast<std::uint32_t>(place->end), static_cast<std::uint32_t>(text),
                            0});
     }
     info.mods_count = static_cast<std::uint32_t>(modules.size());
@@ -197,7 +199,7 @@ Result<std::uint64_t> BootInfo::add(std::span<const std::byte> bytes, const char
 
 Result<std::uint64_t> BootInfo::add_text(const std::string& text) {
     if (text.find('\0') != std::string::npos) {
-        return fail("module: has a NUL in its arguments", EINVAL);
+        return about_setting("module", Error("has a NUL in its arguments", EINVAL));
     }
     return add(std::as_bytes(std::span(text.c_str(), text.size() + 1)), "the modules' arguments");
 }
@@ -209,6 +211,10 @@ std::vector<BootModule> all_modules(const BootConfig& config) {
     }
     modules.insert(modules.end(), config.modules.begin(), config.modules.end());
     return modules;
+}
+
+std::string_view module_setting(const BootConfig& config, std::size_t number) {
+    return number == 0 && !config.initrd.empty() ? "initrd" : "module";
 }
 
 Result<std::optional<std::uint64_t>> find_multiboot_header(const Image& image) {

@@ -155,20 +155,16 @@ std::vector<MapEntry> memory_map(const Target& target) {
     return merged;
 }
 
-Result<Range> load_file(const Target& target, FreeRam& ram, const char* what,
-                        const std::string& path, Place place, std::uint64_t limit, Range kernel) {
-    const auto opened = Image::open(path);
-    if (!opened) {
-        return fail(fmt::format("{}: {}", what, opened.error().message), opened.error().code);
-    }
-    const Image& file = *opened;
+Result<Range> load_file(const Target& target, FreeRam& ram, const std::string& path, Place place,
+                        std::uint64_t limit, Range kernel) {
+    const Image file = KVM_TRY(Image::open(path));
     const auto range = place == Place::highest ? ram.take_highest(file.size(), limit)
                                                : ram.take_lowest(file.size());
     if (!range) {
         return fail(
-            fmt::format("{}: {}: {} do not fit into the guest's {} of RAM, beside the kernel "
+            fmt::format("{}: {} do not fit into the guest's {} of RAM, beside the kernel "
                         "({}) and below {:#x}",
-                        what, path, describe_size(file.size()), describe_size(target.memory.size()),
+                        path, describe_size(file.size()), describe_size(target.memory.size()),
                         describe(kernel), std::min(limit, layout::identity_mapped - 1)),
             ENOMEM);
     }
@@ -180,12 +176,12 @@ Result<void> put_command_line(const Target& target, const std::string& line, con
                               std::uint64_t most) {
     most = std::min(most, layout::command_line_room - 1);
     if (line.size() > most) {
-        return fail(fmt::format("cmdline: {} bytes, but {} takes {} at most", line.size(),
-                                image.path(), most),
-                    E2BIG);
+        return about_setting("cmdline", Error(fmt::format("{} bytes, but {} takes {} at most",
+                                                          line.size(), image.path(), most),
+                                              E2BIG));
     }
     if (line.find('\0') != std::string::npos) {
-        return fail("cmdline: has a NUL in it", EINVAL);
+        return about_setting("cmdline", Error("has a NUL in it", EINVAL));
     }
     return target.memory.write(layout::command_line,
                                std::as_bytes(std::span(line.c_str(), line.size() + 1)));

@@ -68,9 +68,9 @@ std::vector<MapEntry> memory_map(const Target& target);
 /// Where initrds and modules go.
 enum class Place { highest, lowest };
 
-/// Copies a file, which is `what`, to RAM that is free, below `limit`. Errors name both.
-Result<Range> load_file(const Target& target, FreeRam& ram, const char* what,
-                        const std::string& path, Place place, std::uint64_t limit, Range kernel);
+/// Copies a file to RAM that is free, below `limit`. Errors name it.
+Result<Range> load_file(const Target& target, FreeRam& ram, const std::string& path, Place place,
+                        std::uint64_t limit, Range kernel);
 
 /// Fails if `line`, which is for `image`, is longer than `most` bytes or has a NUL in it; else
 /// writes it to the layout's place.

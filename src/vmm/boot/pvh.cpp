@@ -46,11 +46,13 @@ Result<x86_64::BootState> boot_pvh(const Target& target, const BootConfig& confi
     const std::uint64_t limit = elf.is_linux ? linux_initrd_max : UINT64_MAX;
     std::vector<ModuleEntry> modules;
     for (const BootModule& module : all_modules(config)) {
-        const Range place = KVM_TRY(
-            load_file(target, ram, "module", module.path, Place::highest, limit, elf.memory));
+        const auto place = load_file(target, ram, module.path, Place::highest, limit, elf.memory);
+        if (!place) {
+            return about_setting(module_setting(config, modules.size()), place.error());
+        }
         const std::uint64_t arguments =
             module.arguments.empty() ? 0 : KVM_TRY(info.add_text(module.arguments));
-        modules.push_back({place.begin, place.size(), arguments, 0});
+        modules.push_back({place->begin, place->size(), arguments, 0});
     }
     start.nr_modules = static_cast<std::uint32_t>(modules.size());
     start.modlist_paddr =

@@ -63,23 +63,15 @@ std::vector<std::byte> text(std::string_view ascii) {
 }
 
 Result<void> check(const std::vector<FwCfgContents::File>& files) {
-    if (files.size() > most_files) {
-        return fail(fmt::format("fw_cfg: {} files are more than {}", files.size(), most_files),
-                    EINVAL);
+    std::vector<std::string_view> names;
+    for (const auto& file : files) {
+        names.push_back(file.name);
+        if (file.bytes.size() > 0xffffffff) {
+            return fail(fmt::format("fw_cfg: '{}' has more than 4 GiB", file.name), EINVAL);
+        }
     }
-    for (std::size_t i = 0; i < files.size(); ++i) {
-        const std::string& name = files[i].name;
-        if (name.empty() || name.size() >= name_size || name.find('\0') != name.npos) {
-            return fail(
-                fmt::format("fw_cfg: '{}' is no name of 1 to {} bytes", name, name_size - 1),
-                EINVAL);
-        }
-        if (i > 0 && files[i - 1].name == name) {
-            return fail(fmt::format("fw_cfg: there are two files '{}'", name), EINVAL);
-        }
-        if (files[i].bytes.size() > 0xffffffff) {
-            return fail(fmt::format("fw_cfg: '{}' has more than 4 GiB", name), EINVAL);
-        }
+    if (auto done = check_fw_cfg_names(std::move(names)); !done) {
+        return fail("fw_cfg: " + done.error().message, done.error().code);
     }
     return {};
 }
@@ -100,6 +92,23 @@ std::vector<std::byte> directory(const std::vector<FwCfgContents::File>& files) 
 }
 
 }  // namespace
+
+Result<void> check_fw_cfg_names(std::vector<std::string_view> names) {
+    if (names.size() > most_files) {
+        return fail(fmt::format("{} files are more than {}", names.size(), most_files), EINVAL);
+    }
+    std::ranges::sort(names);
+    for (const std::string_view name : names) {
+        if (name.empty() || name.size() >= name_size || name.find('\0') != name.npos) {
+            return fail(fmt::format("'{}' is no name of 1 to {} bytes", name, name_size - 1),
+                        EINVAL);
+        }
+    }
+    if (const auto twice = std::ranges::adjacent_find(names); twice != names.end()) {
+        return fail(fmt::format("there are two files '{}'", *twice), EINVAL);
+    }
+    return {};
+}
 
 Result<std::unique_ptr<FwCfg>> FwCfg::create(const GuestMemory& memory, FwCfgContents contents) {
     constexpr std::uint32_t traditional = 1, dma = 2;

@@ -58,7 +58,7 @@ BootInputs boot_inputs(const MachineConfig& config) {
 }
 
 Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Console& console,
-                                             std::vector<block::Image> images, Wires wires) {
+                                             HostFiles files, Wires wires) {
     // Not in new's arguments: its block would be lost.
     auto pump = KVM_TRY(ConsolePump::create(console, wires.ended, wires.hook));
     std::unique_ptr<Board> board(new Board(config, std::move(pump), wires));
@@ -68,14 +68,14 @@ Result<std::unique_ptr<Board>> Board::create(const MachineConfig& config, Consol
     KVM_TRY(board->add_legacy_devices(config));
     KVM_TRY(board->add_power(config));
     if (config.devices.fw_cfg) {
-        KVM_TRY(board->add_fw_cfg(config));
+        KVM_TRY(board->add_fw_cfg(config, std::move(files.fw_cfg)));
     }
     if (config.test_devices) {
         KVM_TRY(board->add_test_devices());
     }
     KVM_TRY(board->add_nets(config));
     KVM_TRY(board->add_guest_devices(config));
-    KVM_TRY(board->add_disks(config, std::move(images)));
+    KVM_TRY(board->add_disks(config, std::move(files.disks)));
     if (config.pci) {
         (void)board->pci();
     }

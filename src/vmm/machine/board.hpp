@@ -13,6 +13,7 @@
 #include <vmm/log.hpp>
 #include <vmm/machine/config.hpp>
 #include <vmm/machine/console_pump.hpp>
+#include <vmm/machine/host_files.hpp>
 #include <vmm/machine/new_file.hpp>
 #include <vmm/machine/report.hpp>
 #include <vmm/machine/trace_hook.hpp>
@@ -72,10 +73,10 @@ public:
         TraceHook* hook = nullptr;  ///< sees what devices do, or null
         Log log;                    ///< for the devices
     };
-    /// Makes the devices and, for a kernel, writes the ACPI tables that tell of them. `images` are
-    /// those of the configuration's disks, open.
+    /// Makes the devices and, for a kernel, writes the ACPI tables that tell of them. `files` are
+    /// those of the configuration, open.
     static Result<std::unique_ptr<Board>> create(const MachineConfig& config, Console& console,
-                                                 std::vector<block::Image> images, Wires wires);
+                                                 HostFiles files, Wires wires);
 
     Bus& ports() { return ports_; }
     Bus& mmio() { return mmio_; }
@@ -116,7 +117,7 @@ private:
     // src/vmm/machine/platform.cpp
     Result<void> add_legacy_devices(const MachineConfig& config);
     Result<void> add_power(const MachineConfig& config);
-    Result<void> add_fw_cfg(const MachineConfig& config);
+    Result<void> add_fw_cfg(const MachineConfig& config, std::vector<FwCfgContents::File> files);
     Result<void> add_test_devices();
     // src/vmm/machine/virtio.cpp
     /// Made when it is first asked for.

@@ -84,8 +84,8 @@ protected:
     /// The same, and sees exits and inputs, too.
     void record(std::unique_ptr<Recorder> recorder) { recorder_ = std::move(recorder); }
     /// Devices and, for a kernel, ACPI tables in `memory`, which must outlive this.
-    Result<void> add_board(const MachineConfig& config, Console& console,
-                           std::vector<block::Image> images, const GuestMemory& memory);
+    Result<void> add_board(const MachineConfig& config, Console& console, HostFiles files,
+                           const GuestMemory& memory);
     Board& board() { return *board_; }
 
     // Any thread. The first end counts.

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <fmt/format.h>
 #include <kvm/try.hpp>
-#include <vmm/machine/disks.hpp>
+#include <vmm/machine/host_files.hpp>
 #include <vmm/machine/impl.hpp>
 #include <vmm/machine/ram.hpp>
 #include <vmm/machine/settings.hpp>
@@ -29,8 +29,8 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     const MachineConfig& config, Console& console, System system, MachineEvents events,
     TraceHook* hook) {
     KVM_TRY(check(config));
-    // What is wrong with a disk is said before all else.
-    auto images = KVM_TRY(open_images(config));
+    // What is wrong with a file is said before all else.
+    auto files = KVM_TRY(open_files(config));
     auto recorder = config.trace.empty() ? nullptr : std::make_unique<Recorder>(config);
     const Log log = events.log;
     const auto begin = std::chrono::steady_clock::now();
@@ -43,9 +43,9 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     mark("create");
     const std::uint32_t most = KVM_TRY(most_cpus(system));
     if (config.cpus > most) {
-        return fail(
-            fmt::format("cpus: {} are too many, this KVM has at most {}", config.cpus, most),
-            EINVAL);
+        return about_setting("cpus", Error(fmt::format("{} are too many, this KVM has at most {}",
+                                                       config.cpus, most),
+                                           EINVAL));
     }
     GuestMemory memory = KVM_TRY(make_ram(config));
     x86_64::BootState boot;
@@ -68,7 +68,7 @@ Result<std::unique_ptr<MachineImpl<Backend>>> MachineImpl<Backend>::create(
     impl->configure(config, std::move(events), std::move(notes));
     impl->trace(recorder ? recorder.get() : hook);
     KVM_TRY(impl->add_chips(config));
-    KVM_TRY(impl->add_board(config, console, std::move(images), impl->memory_));
+    KVM_TRY(impl->add_board(config, console, std::move(files), impl->memory_));
     KVM_TRY(impl->add_cpus(config.cpus, boot));
     if (recorder) {
         KVM_TRY(recorder->open());
@@ -88,7 +88,7 @@ Result<void> MachineImpl<Backend>::add_chips(const MachineConfig& config) {
     KVM_TRY(vm_.create_irqchip());
     KVM_TRY(vm_.create_pit2(kvm::x86_64::PitFlag::speaker_dummy));
     if (auto attached = Backend::attach(memory_, vm_); !attached) {
-        return std::unexpected(about_backing(config, std::move(attached).error()));
+        return about_backing(config, std::move(attached).error());
     }
     first_bytes_ = config.memory_bytes;
     KVM_TRY(tune_ram(config, memory_));

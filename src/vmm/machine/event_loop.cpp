@@ -101,10 +101,10 @@ Result<End> Core::live() {
     return *end_;
 }
 
-Result<void> Core::add_board(const MachineConfig& config, Console& console,
-                             std::vector<block::Image> images, const GuestMemory& memory) {
+Result<void> Core::add_board(const MachineConfig& config, Console& console, HostFiles files,
+                             const GuestMemory& memory) {
     board_ = KVM_TRY(Board::create(
-        config, console, std::move(images),
+        config, console, std::move(files),
         {*this, signals(), *this, *this, *this, *this, memory, wakes_.ended, hook_, events_.log}));
     return {};
 }
@@ -165,7 +165,9 @@ void Core::vcpu_thread(std::size_t index) {
         pthread_setname_np(pthread_self(), fmt::format("vcpu {}", index).c_str());
         if (index < affinity_.size() && !affinity_[index].empty()) {
             if (const int error = set_affinity(affinity_[index])) {
-                end(fail_errno(fmt::format("vCPU {}: affinity", index), error).error());
+                end(about_setting("cpu-affinity",
+                                  fail_errno(fmt::format("vCPU {}", index), error).error())
+                        .error());
                 return;
             }
         }

@@ -39,7 +39,7 @@ Result<void> Board::add_console(const MachineConfig& config) {
     for (const ConsolePortConfig& port : config.consoles) {
         auto peer = open_port(port);
         if (!peer) {
-            return fail("console: " + peer.error().message, peer.error().code);
+            return about_setting("console", std::move(peer).error());
         }
         ports.push_back({port.name, std::move(*peer)});
     }
@@ -62,8 +62,12 @@ Result<void> Board::add_guest_devices(const MachineConfig& config) {
         KVM_TRY(add_virtio(std::move(balloon)));
     }
     if (config.vsock) {
-        auto vsock = KVM_TRY(virtio::Vsock::create(*config.vsock));
-        KVM_TRY(add_virtio(std::move(vsock)));
+        auto vsock = virtio::Vsock::create(*config.vsock);
+        if (!vsock) {
+            vsock.error().setting = "vsock";  // with which the message begins
+            return std::unexpected(std::move(vsock).error());
+        }
+        KVM_TRY(add_virtio(std::move(*vsock)));
     }
     return {};
 }

@@ -29,7 +29,7 @@ Result<void> Board::add_nets(const MachineConfig& config) {
         };
         auto network = open_network(net, {*devices, say});
         if (!network) {
-            return fail(fmt::format("net: {}", network.error().message), network.error().code);
+            return about_setting("net", std::move(network).error());
         }
         const auto mac =
             net.mac ? *net.mac : net::Mac::derive(fmt::format("{} {}", (*network)->name(), i));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <kvm/try.hpp>
-#include <vmm/boot/image.hpp>
 #include <vmm/device/debug_console.hpp>
 #include <vmm/device/fw_cfg.hpp>
 #include <vmm/device/i8042.hpp>
@@ -17,13 +16,6 @@ namespace {
 
 namespace ports = x86_64::ports;
 namespace gsi = x86_64::gsi;
-
-Result<std::vector<std::byte>> read_file(const std::string& path, const char* what) {
-    const Image file = KVM_TRY(Image::open(path));
-    std::vector<std::byte> bytes(file.size());
-    KVM_TRY(file.read(0, bytes, what));
-    return bytes;
-}
 
 }  // namespace
 
@@ -76,15 +68,13 @@ Result<void> Board::add_power(const MachineConfig& config) {
     return ports_.add(ports::events, EventRegisters::ports, events, "events");
 }
 
-Result<void> Board::add_fw_cfg(const MachineConfig& config) {
+Result<void> Board::add_fw_cfg(const MachineConfig& config,
+                               std::vector<FwCfgContents::File> files) {
     FwCfgContents contents{.memory_bytes = config.memory_bytes,
                            .cpus = static_cast<std::uint16_t>(std::min(config.cpus, 0xffffu))};
+    contents.files = std::move(files);
     if (config.test_devices && !config.boot.kernel.empty()) {
-        contents.kernel = KVM_TRY(read_file(config.boot.kernel, "the kernel"));
-    }
-    for (const FwCfgFile& file : config.fw_cfg) {
-        auto bytes = KVM_TRY(read_file(file.path, "the file"));
-        contents.files.push_back({file.name, std::move(bytes)});
+        contents.kernel = KVM_TRY(read_whole(config.boot.kernel, "the kernel"));
     }
     auto device = KVM_TRY(FwCfg::create(wires_.memory, std::move(contents)));
     KVM_TRY(ports_.add(ports::fw_cfg, FwCfg::ports, *device, "fw_cfg"));

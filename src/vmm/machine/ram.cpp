@@ -15,7 +15,7 @@ template <class Act>
 Result<void> for_regions(const GuestMemory& memory, const char* setting, Act act) {
     for (const Region& region : memory.regions()) {
         if (const Result<void> done = act(region); !done) {
-            return fail(fmt::format("{}: {}", setting, done.error().message), done.error().code);
+            return about_setting(setting, done.error());
         }
     }
     return {};
@@ -33,42 +33,46 @@ bool can_merge(const Backing& backing) {
 Result<void> check_ram(const MachineConfig& config) {
     const std::uint64_t bytes = config.memory_bytes;
     if (bytes == 0) {
-        return fail("memory: a machine needs some", EINVAL);
+        return about_setting("memory", Error("a machine needs some", EINVAL));
     }
     if (bytes % 4096 != 0) {
-        return fail(fmt::format("memory: {} is no multiple of 4096", bytes), EINVAL);
+        return about_setting("memory",
+                             Error(fmt::format("{} is no multiple of 4096", bytes), EINVAL));
     }
     if (bytes > host_memory_size()) {
-        return fail(fmt::format("memory: {} are more than the host has, {}", describe_size(bytes),
-                                describe_size(host_memory_size())),
-                    ENOMEM);
+        return about_setting(
+            "memory", Error(fmt::format("{} are more than the host has, {}", describe_size(bytes),
+                                        describe_size(host_memory_size())),
+                            ENOMEM));
     }
     if (const auto* huge = std::get_if<backing::HugeTlb>(&config.memory_backing)) {
         const auto page = static_cast<std::uint64_t>(huge->page);
         if (bytes % page != 0) {
-            return fail(fmt::format("memory: {} are no multiple of the huge pages' {}",
-                                    describe_size(bytes), describe_size(page)),
-                        EINVAL);
+            return about_setting("memory",
+                                 Error(fmt::format("{} are no multiple of the huge pages' {}",
+                                                   describe_size(bytes), describe_size(page)),
+                                       EINVAL));
         }
     }
     if (config.merge_memory && !can_merge(config.memory_backing)) {
-        return fail("merge-memory: goes with anonymous memory and private files alone", EINVAL);
+        return about_setting("merge-memory",
+                             Error("goes with anonymous memory and private files alone", EINVAL));
     }
     return {};
 }
 
-Error about_backing(const MachineConfig& config, Error error) {
-    if (!std::holds_alternative<backing::Anonymous>(config.memory_backing)) {
-        error.message.insert(0, "memory-backing: ");
+std::unexpected<Error> about_backing(const MachineConfig& config, Error error) {
+    if (std::holds_alternative<backing::Anonymous>(config.memory_backing)) {
+        return std::unexpected(std::move(error));
     }
-    return error;
+    return about_setting("memory-backing", std::move(error));
 }
 
 Result<GuestMemory> make_ram(const MachineConfig& config) {
     auto memory =
         GuestMemory::create(x86_64::ram_regions(config.memory_bytes, config.memory_backing));
     if (!memory) {
-        return std::unexpected(about_backing(config, std::move(memory).error()));
+        return about_backing(config, std::move(memory).error());
     }
     return memory;
 }

@@ -16,7 +16,7 @@ Result<void> check_ram(const MachineConfig& config);
 Result<GuestMemory> make_ram(const MachineConfig& config);
 
 /// An error of making it or giving it to a VM, with the name of the setting if that was changed.
-Error about_backing(const MachineConfig& config, Error error);
+std::unexpected<Error> about_backing(const MachineConfig& config, Error error);
 
 /// Has the host treat it as it is to. Once the VM has it: only then does all of it exist.
 Result<void> tune_ram(const MachineConfig& config, const GuestMemory& memory);

@@ -24,7 +24,7 @@ Result<void> Recorder::open() {
     const std::lock_guard lock(file_mutex_);
     const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {
-        return fail_errno("trace: " + path_, errno);
+        return about_setting("trace", fail_errno(path_, errno).error());
     }
     file_ = kvm::Fd(fd);
     return {};

@@ -24,16 +24,22 @@
 #include <vmm/machine/settings.hpp>
 #include <vmm/machine/settings/config_text.hpp>
 #include <vmm/machine/settings/key_values.hpp>
+#include <vmm/net/user_address.hpp>
 #include <vmm/text_file.hpp>
 
 namespace vmm {
 
 namespace {
 
-/// Where a message is about: "vm.toml:3: memory".
+/// "vm.toml:3".
+std::string place(const std::string& path, const toml::source_region& source) {
+    return fmt::format("{}:{}", path, source.begin.line);
+}
+
+/// What a message is about: "vm.toml:3: memory".
 std::string place(const std::string& path, const toml::source_region& source,
                   std::string_view key) {
-    return fmt::format("{}:{}: {}", path, source.begin.line, key);
+    return fmt::format("{}: {}", place(path, source), key);
 }
 
 /// A value as the option would have it, or nothing.
@@ -57,6 +63,16 @@ std::string resolve(const std::string& value, const std::string& config_path) {
     const std::filesystem::path path(value);
     return path.is_absolute() ? value
                               : (std::filesystem::path(config_path).parent_path() / path).string();
+}
+
+/// A service's text; one that is none is left for the setting to refuse.
+std::string resolve_target(const std::string& value, const std::string& config_path) {
+    auto service = net::Service::parse(value);
+    if (!service || net::parse_tcp_target(service->target)) {
+        return value;
+    }
+    service->target = resolve(service->target, config_path);
+    return service->text();
 }
 
 /// What a key of a table, `disk` in `[[disk]]`, has behind it, as a part of the value's text.
@@ -106,8 +122,11 @@ Result<std::string> resolve_parts(const Setting& setting, const std::string& tex
                                   const std::string& config_path) {
     auto values = KVM_TRY(detail::parse_key_values(text, setting.keys));
     for (detail::KeyValue& part : values.parts()) {
-        if (std::ranges::find(setting.keys, part.key, &Key::name)->kind == KeyKind::path) {
+        const KeyKind kind = std::ranges::find(setting.keys, part.key, &Key::name)->kind;
+        if (kind == KeyKind::path) {
             part.value = resolve(part.value, config_path);
+        } else if (kind == KeyKind::target) {
+            part.value = resolve_target(part.value, config_path);
         }
     }
     return values.text();
@@ -194,8 +213,9 @@ std::string value_text(const std::string& text) {
 
 }  // namespace
 
-Result<void> detail::read_config_text(MachineConfig& config, std::string_view text,
-                                      const std::string& path, std::span<const Setting> settings) {
+Result<SettingPlaces> detail::read_config_text(MachineConfig& config, std::string_view text,
+                                               const std::string& path,
+                                               std::span<const Setting> settings) {
     const toml::parse_result parsed = toml::parse(text, path);
     if (!parsed) {
         return fail(fmt::format("{}:{}: {}", path, parsed.error().source().begin.line,
@@ -204,6 +224,7 @@ Result<void> detail::read_config_text(MachineConfig& config, std::string_view te
     }
     const toml::table& file = parsed.table();
     MachineConfig fresh = config;
+    SettingPlaces places;
     for (const auto& [key, node] : file) {
         const auto setting = std::ranges::find(settings, key.str(), &Setting::name);
         if (setting == settings.end()) {
@@ -213,12 +234,13 @@ Result<void> detail::read_config_text(MachineConfig& config, std::string_view te
         KVM_TRY(check_excluded(file, *setting, node, path));
         KVM_TRY(setting->kind == SettingKind::list ? put_list(fresh, *setting, node, path)
                                                    : put(fresh, *setting, node, path));
+        places.emplace(key.str(), place(path, key.source()));
     }
     config = std::move(fresh);
-    return {};
+    return places;
 }
 
-Result<void> read_config_file(MachineConfig& config, const std::string& path) {
+Result<SettingPlaces> read_config_file(MachineConfig& config, const std::string& path) {
     const std::string text = KVM_TRY(read_text_file(path));
     return detail::read_config_text(config, text, path, settings());
 }

@@ -9,7 +9,7 @@
 namespace vmm::detail {
 
 /// read_config_file() of a file `path` that has this text, with these settings.
-Result<void> read_config_text(MachineConfig& config, std::string_view text, const std::string& path,
-                              std::span<const Setting> settings);
+Result<SettingPlaces> read_config_text(MachineConfig& config, std::string_view text,
+                                       const std::string& path, std::span<const Setting> settings);
 
 }  // namespace vmm::detail

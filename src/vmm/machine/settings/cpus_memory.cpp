@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <kvm/try.hpp>
+#include <unistd.h>
 #include <vmm/machine/settings/key_values.hpp>
 #include <vmm/machine/settings/tables.hpp>
 #include <vmm/machine/settings/values.hpp>
@@ -55,6 +56,13 @@ Values get_affinity(const MachineConfig& config) {
         }
     }
     return values;
+}
+
+/// Where sysfs does not tell, it may have any.
+bool host_has_cpu(std::uint32_t cpu) {
+    const std::string directory = "/sys/devices/system/cpu/cpu";
+    return ::access((directory + "0").c_str(), F_OK) != 0 ||
+           ::access((directory + std::to_string(cpu)).c_str(), F_OK) == 0;
 }
 
 constexpr std::array backing_keys{
@@ -148,5 +156,28 @@ constexpr std::array table{
 }  // namespace
 
 std::span<const Setting> cpus_memory_settings() { return table; }
+
+Result<void> check_cpus(const MachineConfig& config) {
+    if (config.cpus == 0) {
+        return about_setting("cpus", Error("a machine needs one", EINVAL));
+    }
+    for (const std::string& binding : get_affinity(config)) {
+        const auto cpu = std::stoul(binding);
+        if (cpu >= config.cpus) {
+            return about_setting(
+                "cpu-affinity",
+                Error(fmt::format("{}: there is no CPU {}, cpus is {}", binding, cpu, config.cpus),
+                      EINVAL));
+        }
+        for (const std::uint32_t host : config.cpu_affinity[cpu]) {
+            if (!host_has_cpu(host)) {
+                return about_setting(
+                    "cpu-affinity",
+                    Error(fmt::format("{}: the host has no CPU {}", binding, host), EINVAL));
+            }
+        }
+    }
+    return {};
+}
 
 }  // namespace vmm::detail

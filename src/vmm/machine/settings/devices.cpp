@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#include <fmt/format.h>
 #include <kvm/try.hpp>
+#include <vmm/device/fw_cfg.hpp>
 #include <vmm/machine/settings/tables.hpp>
 #include <vmm/machine/settings/values.hpp>
+#include <vmm/pci/root.hpp>
+#include <vmm/x86_64/ports.hpp>
 
 namespace vmm::detail {
 
@@ -70,6 +74,48 @@ Values get_fw_cfg(const MachineConfig& config) {
     return files;
 }
 
+Result<void> check_fw_cfg(const MachineConfig& config) {
+    if (!config.fw_cfg.empty() && !config.devices.fw_cfg) {
+        return about_setting("fw-cfg", Error("does not go with --without fw-cfg", EINVAL));
+    }
+    std::vector<std::string_view> names;
+    for (const FwCfgFile& file : config.fw_cfg) {
+        names.push_back(file.name);
+    }
+    if (auto done = vmm::check_fw_cfg_names(std::move(names)); !done) {
+        return about_setting("fw-cfg", std::move(done).error());
+    }
+    return {};
+}
+
+/// A virtio device has a pin of its own or, as each NVMe controller, a slot of PCI's.
+Result<void> check_places(const MachineConfig& config) {
+    const auto count = [](auto truth) { return static_cast<std::size_t>(truth); };
+    const auto nvme = count(std::ranges::count(config.disks, DiskBus::nvme, &DiskConfig::bus));
+    const std::size_t disks = config.disks.size() - nvme;
+    const std::size_t virtio = config.nets.size() + count(!config.consoles.empty()) +
+                               count(config.rng.has_value()) + count(config.balloon.has_value()) +
+                               count(config.vsock.has_value()) + disks;
+    const bool by_pci = config.virtio_transport == VirtioTransport::pci;
+    if (const std::size_t pins = x86_64::gsi::virtio.size(); !by_pci && virtio > pins) {
+        return about_setting(
+            disks > config.nets.size() ? "disk" : "net",
+            Error(fmt::format("there is no place for more than {} virtio devices, and these are {} "
+                              "(virtio-transport pci has more)",
+                              pins, virtio),
+                  ENOSPC));
+    }
+    const std::size_t functions = nvme + (by_pci ? virtio : 0);
+    if (constexpr std::size_t most = pci::Root::slots - 1; functions > most) {  // one is the root
+        return about_setting(
+            config.disks.size() > config.nets.size() ? "disk" : "net",
+            Error(fmt::format("PCI has no place for more than {} devices, and these are {}", most,
+                              functions),
+                  ENOSPC));
+    }
+    return {};
+}
+
 using enum SettingKind;
 
 constexpr std::array table{
@@ -92,5 +138,10 @@ constexpr std::array table{
 }  // namespace
 
 std::span<const Setting> device_settings() { return table; }
+
+Result<void> check_devices(const MachineConfig& config) {
+    KVM_TRY(check_fw_cfg(config));
+    return check_places(config);
+}
 
 }  // namespace vmm::detail

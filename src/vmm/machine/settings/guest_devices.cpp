@@ -188,32 +188,35 @@ std::span<const Setting> guest_device_settings() { return table; }
 Result<void> check_guest_devices(const MachineConfig& config) {
     constexpr std::size_t longest_name = 48;  // with a control message, within Linux's buffers
     if (config.consoles.size() > virtio::Console::most_ports) {
-        return fail(fmt::format("console: {} ports are more than {}", config.consoles.size(),
-                                virtio::Console::most_ports),
-                    EINVAL);
+        return about_setting("console",
+                             Error(fmt::format("{} ports are more than {}", config.consoles.size(),
+                                               virtio::Console::most_ports),
+                                   EINVAL));
     }
     for (std::size_t i = 0; i < config.consoles.size(); ++i) {
         const ConsolePortConfig& port = config.consoles[i];
         if (port.name.size() > longest_name || port.name.find('/') != std::string::npos) {
-            return fail(fmt::format("console: '{}' is no name of a port", port.name), EINVAL);
+            return about_setting(
+                "console", Error(fmt::format("'{}' is no name of a port", port.name), EINVAL));
         }
         if (is_repeated(config.consoles, i)) {
-            return fail(fmt::format("console: {} is given twice",
-                                    port.kind == PortKind::stdio ? "stdio" : port.name),
-                        EINVAL);
+            return about_setting(
+                "console", Error(fmt::format("{} is given twice",
+                                             port.kind == PortKind::stdio ? "stdio" : port.name),
+                                 EINVAL));
         }
         if (port.kind == PortKind::socket) {
             if (auto done = check_socket_path(port.path); !done) {
-                return fail("console: " + done.error().message, done.error().code);
+                return about_setting("console", std::move(done).error());
             }
         }
     }
     if (config.balloon && config.balloon->target_bytes > config.memory_bytes) {
-        return fail("balloon: size is more than the memory", EINVAL);
+        return about_setting("balloon", Error("size is more than the memory", EINVAL));
     }
     if (config.vsock) {
         if (auto done = virtio::check(*config.vsock); !done) {
-            return fail("vsock: " + done.error().message, done.error().code);
+            return about_setting("vsock", std::move(done).error());
         }
     }
     return {};

@@ -46,7 +46,7 @@ Result<void> check_part(const KeyValue& part, bool has_value, const KeyValues& b
     if (key->kind == KeyKind::flag && has_value) {
         return fail(part.key + ": takes no value", EINVAL);
     }
-    const bool needs_value = key->kind == KeyKind::text || key->kind == KeyKind::path;
+    const bool needs_value = key->kind != KeyKind::flag && key->kind != KeyKind::either;
     if ((needs_value || has_value) && part.value.empty()) {
         return fail(fmt::format("{0}: needs a value, {0}=...", part.key), EINVAL);
     }

@@ -18,7 +18,7 @@ constexpr std::array keys{
     Key{"mac", KeyKind::text},
     Key{"mtu", KeyKind::text},
     Key{"forward", KeyKind::text, KeyCount::many},
-    Key{"service", KeyKind::text, KeyCount::many},
+    Key{"service", KeyKind::target, KeyCount::many},
     Key{"tftp", KeyKind::path},
     Key{"bootfile", KeyKind::text},
     Key{"hostname", KeyKind::text},
@@ -183,22 +183,24 @@ std::span<const Setting> net_settings() { return table; }
 Result<void> check_nets(const MachineConfig& config) {
     for (const NetConfig& net : config.nets) {
         if (net.mtu != 0 && net.mtu < least_mtu) {
-            return fail(fmt::format("net: mtu: {} is below {}", net.mtu, least_mtu), EINVAL);
+            return about_setting(
+                "net", Error(fmt::format("mtu: {} is below {}", net.mtu, least_mtu), EINVAL));
         }
         const auto same = [&](const NetConfig& other) { return net.mac && other.mac == net.mac; };
         if (std::ranges::count_if(config.nets, same) > 1) {
-            return fail(fmt::format("net: mac: {} is given twice", net.mac->text()), EINVAL);
+            return about_setting(
+                "net", Error(fmt::format("mac: {} is given twice", net.mac->text()), EINVAL));
         }
         if (const auto* tap = std::get_if<net::TapOptions>(&net.network)) {
             if (tap->queues == 0 || tap->queues > most_queues || tap->fds.size() > most_queues) {
-                return fail("net: queues: from 1 to 64 are possible", EINVAL);
+                return about_setting("net", Error("queues: from 1 to 64 are possible", EINVAL));
             }
             continue;
         }
         auto user = std::get<net::UserOptions>(net.network);
         user.mtu = net.mtu != 0 ? net.mtu : user.mtu;
         if (auto done = net::check(user); !done) {
-            return fail("net: " + done.error().message, done.error().code);
+            return about_setting("net", std::move(done).error());
         }
     }
     return {};

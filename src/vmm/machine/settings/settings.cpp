@@ -34,14 +34,10 @@ const Setting* find_setting(std::string_view name) {
 
 Result<void> check(const MachineConfig& config) {
     KVM_TRY(detail::check_ram(config));
-    if (!config.fw_cfg.empty() && !config.devices.fw_cfg) {
-        return fail("fw-cfg: does not go with --without fw-cfg", EINVAL);
-    }
     KVM_TRY(detail::check_guest_devices(config));
-    if (config.cpus == 0) {
-        return fail("cpus: a machine needs one", EINVAL);
-    }
+    KVM_TRY(detail::check_cpus(config));
     KVM_TRY(detail::check_nets(config));
+    KVM_TRY(detail::check_devices(config));
     return {};
 }
 

@@ -15,10 +15,10 @@ std::span<const Setting> guest_device_settings();
 std::span<const Setting> disk_settings();
 std::span<const Setting> run_settings();
 
-/// The part of check() for guest_device_settings().
+/// The parts of check(), by theme.
+Result<void> check_cpus(const MachineConfig& config);
+Result<void> check_devices(const MachineConfig& config);
 Result<void> check_guest_devices(const MachineConfig& config);
-
-/// What can be said against the networks without opening them. Errors begin with "net: ".
 Result<void> check_nets(const MachineConfig& config);
 
 }  // namespace vmm::detail
