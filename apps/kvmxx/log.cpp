@@ -78,12 +78,14 @@ vmm::Result<vmm::Log> open_log(const LogOptions& options) {
         sinks.back()->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %P %l %n: %v");
     }
     // Without a registry, threads or other things of spdlog's that a program has once.
-    return vmm::Log(least, [sinks](const vmm::LogLine& line) {
+    return vmm::Log(least, [sinks, terminal](const vmm::LogLine& line) {
         const spdlog::string_view_t name(line.component.data(), line.component.size());
         const spdlog::string_view_t text(line.text.data(), line.text.size());
         const spdlog::details::log_msg message(name, level_of(line.level), text);
         for (const spdlog::sink_ptr& sink : sinks) {
-            if (sink->should_log(message.level)) {
+            // A machine's error is what Machine::run() returns: the program says it, at its end.
+            const bool comes_later = sink == terminal && line.level == vmm::LogLevel::error;
+            if (sink->should_log(message.level) && !comes_later) {
                 sink->log(message);
             }
         }

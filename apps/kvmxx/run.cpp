@@ -12,6 +12,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -32,28 +33,40 @@ struct RunOptions {
     std::optional<double> stats_every;  // seconds
 };
 
-vmm::Result<vmm::MachineConfig> configure(const RunOptions& options) {
-    vmm::MachineConfig config;
+/// What the options and the configuration file make.
+struct Configuration {
+    vmm::MachineConfig machine;
+    vmm::SettingPlaces places;  // what the file says, and no option
+};
+
+vmm::Result<Configuration> configure(const RunOptions& options) {
+    Configuration config;
     if (!options.config_file.empty()) {
-        KVM_TRY(vmm::read_config_file(config, options.config_file));
+        config.places = KVM_TRY(vmm::read_config_file(config.machine, options.config_file));
     }
     for (const auto& [setting, values] : options.settings) {
         for (const std::string& value : values) {
-            if (auto done = setting->set(config, value); !done) {
+            if (auto done = setting->set(config.machine, value); !done) {
                 return vmm::fail(fmt::format("--{}: {}", setting->name, done.error().message),
                                  done.error().code);
             }
         }
+        config.places.erase(std::string(setting->name));
     }
-    if (config.boot.kernel.empty()) {
+    if (config.machine.boot.kernel.empty()) {
         return vmm::fail("run: no kernel: give a file, or --kernel FILE", EINVAL);
     }
     return config;
 }
 
-/// An error of Machine::create() about a setting's value begins with the setting's name.
-bool is_about_setting(const std::string& message) {
-    return vmm::find_setting(std::string_view(message).substr(0, message.find(':'))) != nullptr;
+/// The error as whoever gave the setting that it is about, if any, knows that: "--memory: ...", or
+/// "vm.toml:3: memory: ...".
+std::string explain(const vmm::Error& error, const vmm::SettingPlaces& places) {
+    if (error.setting.empty()) {
+        return error.message;
+    }
+    const auto place = places.find(error.setting);
+    return (place == places.end() ? "--" : place->second + ": ") + error.message;
 }
 
 /// An option for each setting, whose values come to `options` before the verb's callback.
@@ -88,6 +101,7 @@ void add_settings(CLI::App& verb, RunOptions& options) {
     }
 }
 
+/// Says it on standard error, and returns the status.
 int complain(int status, std::string_view message) {
     fmt::print(stderr, "kvmxx: {}\n", message);
     return status;
@@ -110,13 +124,13 @@ void print_report(const vmm::MachineReport& report) {
     print_unhandled("unknown MSR", report.msrs);
 }
 
-/// Says how it ended, as far as that needs words, and returns the exit status.
+/// Says how it ended and returns the exit status.
 int conclude(const vmm::End& end, const vmm::MachineConfig& config, bool user_stopped) {
     using enum vmm::EndReason;
     switch (end.reason) {
         case power_off:
         case halted:
-            return status_ok;
+            return complain(status_ok, vmm::describe(end.reason));
         case reset:
             return complain(status_reset, vmm::describe(end.reason));
         case panic:
@@ -148,22 +162,33 @@ int conclude(const vmm::End& end, const vmm::MachineConfig& config, bool user_st
     _exit(128 + signal);
 }
 
-int run(const RunOptions& options) {
-    auto config = configure(options);
-    if (!config) {
-        return complain(status_usage, config.error().message);
+/// A guest's connections, by vsock and the user network, are descriptors each: as many as may be.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);  // may always be raised so far
     }
+}
+
+int run(const RunOptions& options) {
+    auto configuration = configure(options);
+    if (!configuration) {
+        return complain(status_usage, configuration.error().message);
+    }
+    auto& [config, places] = *configuration;
     if (options.print_config) {
-        fmt::print("{}", vmm::config_file(*config));
+        fmt::print("{}", vmm::config_file(config));
         return status_ok;
     }
+    raise_descriptor_limit();
     (void)std::signal(SIGPIPE, SIG_IGN);  // a write says EPIPE instead
     (void)std::signal(SIGXFSZ, SIG_IGN);  // and EFBIG
     if (auto installed = kvm::install_kick_handler(); !installed) {
         return complain(status_error, vmm::Error(installed.error()).message);
     }
-    if (!config->boot.cache) {
-        config->boot.cache = vmm::default_kernel_cache();
+    if (!config.boot.cache) {
+        config.boot.cache = vmm::default_kernel_cache();
     }
     if (auto checked = StatsTeller::check(options.stats); !checked) {
         return complain(status_error, checked.error().message);
@@ -173,13 +198,11 @@ int run(const RunOptions& options) {
         return complain(status_error, log.error().message);
     }
     TerminalConsole console;
-    auto machine = vmm::Machine::create(*config, console, {.log = std::move(*log)});
+    auto machine = vmm::Machine::create(config, console, {.log = std::move(*log)});
     if (!machine) {
-        const std::string& message = machine.error().message;
-        if (is_about_setting(message)) {
-            return complain(status_usage, "--" + message);
-        }
-        return complain(status_error, message);
+        const vmm::Error& error = machine.error();
+        return complain(error.setting.empty() ? status_error : status_usage,
+                        explain(error, places));
     }
     const auto stats = StatsTeller::start(*machine, options.stats);
     if (!stats) {
@@ -190,8 +213,8 @@ int run(const RunOptions& options) {
         return machine->run();
     }();
     (*stats)->finish(end ? vmm::describe(end->reason) : end.error().message);
-    const int status = end ? conclude(*end, *config, console.user_stopped())
-                           : complain(status_error, end.error().message);
+    const int status = end ? conclude(*end, config, console.user_stopped())
+                           : complain(status_error, explain(end.error(), places));
     if (options.log.verbosity > 0) {
         print_report(machine->report());
     }

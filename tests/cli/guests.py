@@ -4,6 +4,7 @@
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -57,12 +58,13 @@ class Guests(program.ProgramTest):
     def test_guest_that_halts_with_interrupts_off_has_ended(self):
         ended = self.flat16(program.HALT, "-v", "--timeout", "30")
         self.assertEqual(ended.status, 0, ended.err)
-        self.assertIn("halted", ended.err)
+        self.assertIn(program.HALTED, ended.err)
 
     def test_each_end_has_its_own_message_and_status(self):
-        for code, status, message, *args in ((program.POWER_OFF, 0, ""),
-                                             (program.FIXED_POWER_OFF, 0, "", "--acpi", "fixed"),
+        for code, status, message, *args in ((program.POWER_OFF, 0, program.OFF),
+                                             (program.FIXED_POWER_OFF, 0, program.OFF, "--acpi", "fixed"),
                                              (program.PRINT_AND_RESET, 5, program.RESET),
+                                             (program.HALT, 0, program.HALTED),
                                              (program.PANIC, 6, "kvmxx: the guest's kernel panicked\n"),
                                              (program.TEST_EXIT, 11, "", "--test-devices")):
             with self.subTest(code.hex()):
@@ -143,7 +145,7 @@ class Guests(program.ProgramTest):
                               stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE, timeout=60)
         os.close(write)
         self.assertEqual(done.returncode, 1)
-        self.assertIn(b"Broken pipe", done.stderr)
+        self.assertEqual(done.stderr, b"kvmxx: console output: Broken pipe\n")
 
     def test_closed_standard_descriptors_do_no_harm(self):
         guest = self.file("guest", program.PRINT_AND_RESET)
@@ -181,6 +183,12 @@ class Processes(program.ProgramTest):
     def test_a_vcpu_s_thread_has_its_name(self):
         process = self.start(program.SPIN)
         self.assertIn("vcpu 0", self.wait_for_threads(process))
+
+    def test_a_machine_may_have_as_many_descriptors_as_the_host_lets_it(self):
+        hard = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 4000)
+        process = self.start(program.SPIN, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)))
+        self.wait_for_threads(process)
+        self.assertEqual(resource.prlimit(process.pid, resource.RLIMIT_NOFILE), (hard, hard))
 
     def test_signals_end_the_machine_and_the_program_dies_of_them(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):

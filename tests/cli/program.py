@@ -32,6 +32,8 @@ TRIPLE_FAULT = bytes.fromhex("0f011d02000000 0f0b") + bytes(10)
 ODD_PORTS = bytes.fromhex("ba3412 ec ec ee b0fe e664 f4")
 
 
+HALTED = "kvmxx: the guest halted for good: all its CPUs wait with interrupts off\n"  # and status 0
+OFF = "kvmxx: the guest switched itself off\n"  # and status 0
 RESET = "kvmxx: the guest asked for a reset\n"  # and status 5
 
 

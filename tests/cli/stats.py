@@ -50,6 +50,15 @@ class Stats(program.ProgramTest):
         self.assertEqual([d for d in stats["devices"] if d["name"] == "serial"],
                          [{"name": "serial", "space": "port", "base": 0x3f8, "reads": 0, "writes": 3}])
 
+    def test_the_kernel_s_own_counters_are_among_them(self):
+        ended = self.run_machine(program.PRINT_AND_RESET, "--stats", "--json")
+        kvm = json.loads(ended.err.splitlines()[0])["kvm"]
+        if not json.loads(self.kvmxx("info", "--json").out)["capabilities"]["BINARY_STATS_FD"]["value"]:
+            self.skipTest("this host's KVM has none to read (KVM_CAP_BINARY_STATS_FD)")
+        self.assertEqual({frozenset(statistic) for statistic in kvm.values()}, {frozenset(("value", "cumulative"))})
+        self.assertGreaterEqual(kvm["exits"]["value"], 4)
+        self.assertIs(kvm["exits"]["cumulative"], True)
+
     def test_it_is_told_meanwhile_and_counts_grow(self):
         ended = self.run_machine(CHATTER, "--stats-every", "0.2", "--json", "--timeout", "1.5")
         told = [json.loads(line) for line in ended.err.splitlines() if line.startswith("{")]

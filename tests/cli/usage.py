@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 """kvmxx answers questions about itself and refuses what it does not understand."""
 
+import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
@@ -21,6 +23,14 @@ class Usage(program.ProgramTest):
         for word in ("--kernel", "--initrd", "--cmdline", "--memory", "--cpus", "--flat16", "--flat64", "--timeout",
                      "--grace", "--acpi", "--without", "--fw-cfg", "--test-devices", "--verbose", "Ctrl-A x", "124"):
             self.assertIn(word, ended.out)
+
+    def test_the_documentation_has_a_row_for_each_option_of_run(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../docs/program.md"), encoding="utf-8") as file:
+            rows = [line.split(" | ")[0] for line in file if line.startswith("| ")]
+        for names in re.findall(r"(?m)^  (-\S+)", self.kvmxx("run", "--help").out):
+            name = names.split(",")[-1]
+            if name != "--help":
+                self.assertTrue(any(re.search(rf"`{name}[ `]", row) for row in rows), f"docs/program.md has no row for {name}")
 
     def test_version_is_one_number(self):
         ended = self.kvmxx("--version")

@@ -18,7 +18,7 @@ const char* describe(EndReason reason) {
         case EndReason::panic:
             return "the guest's kernel panicked";
         case EndReason::halted:
-            return "the guest halted with interrupts off";
+            return "the guest halted for good: all its CPUs wait with interrupts off";
         case EndReason::triple_fault:
             return "triple fault";
         case EndReason::internal_error:
