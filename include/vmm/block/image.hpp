@@ -40,7 +40,7 @@ public:
     /// What reads and writes should be multiples of: 512 for files.
     std::uint32_t block_size() const { return block_size_; }
 
-    kvm::FdRef file() const { return file_; }
+    kvm::FdRef file() const { return exclusive_.valid() ? exclusive_ : file_; }
     /// The same, opened with O_DIRECT, if it is wanted.
     std::optional<kvm::FdRef> direct_file() const {
         return direct_.valid() ? std::optional<kvm::FdRef>(direct_) : std::nullopt;
@@ -62,7 +62,7 @@ private:
     std::string path_;
     kvm::Fd file_;
     kvm::Fd direct_{-1};
-    kvm::Fd exclusive_{-1};  // of a block device that is written to
+    kvm::Fd exclusive_{-1};  // of a block device that is written to: it alone may discard then
     Access access_ = Access::read_write;
     bool block_device_ = false;
     std::uint64_t size_ = 0;

@@ -38,24 +38,44 @@ Result<kvm::Fd> open_path(const std::string& path, int flags) {
     return kvm::Fd(number);
 }
 
-Result<void> lock(const std::string& path, const kvm::Fd& file, Access access) {
+/// Tries until `attempt()`, which sets errno, is no error or another one than those of what is in
+/// use, but not for long: a program that was just killed keeps its files until the kernel has ended
+/// its requests. Returns the last error, or 0.
+template <class Attempt>
+int try_a_while(Attempt attempt) {
     using namespace std::chrono_literals;
-    struct flock whole{};
-    whole.l_type = access == Access::read_write ? F_WRLCK : F_RDLCK;
-    whole.l_whence = SEEK_SET;
-    // A program that was just killed keeps its lock until the kernel has ended its requests.
     for (auto waited = 0ms;; waited += 20ms) {
-        if (::fcntl(file.number(), F_OFD_SETLK, &whole) == 0) {
-            return {};
-        }
-        if (errno != EAGAIN && errno != EACCES) {
-            return fail_errno(path + ": cannot be locked", errno);
-        }
-        if (waited >= 400ms) {
-            return fail(path + ": is in use: another machine or disk has locked it", EBUSY);
+        const int error = attempt() ? 0 : errno;
+        const bool in_use = error == EAGAIN || error == EACCES || error == EBUSY;
+        if (!in_use || waited >= 400ms) {
+            return error;
         }
         std::this_thread::sleep_for(20ms);
     }
+}
+
+Result<void> lock(const std::string& path, const kvm::Fd& file, Access access) {
+    struct flock whole{};
+    whole.l_type = access == Access::read_write ? F_WRLCK : F_RDLCK;
+    whole.l_whence = SEEK_SET;
+    const int error = try_a_while([&] { return ::fcntl(file.number(), F_OFD_SETLK, &whole) == 0; });
+    if (error == EAGAIN || error == EACCES) {
+        return fail(path + ": is in use: another machine or disk has locked it", EBUSY);
+    }
+    return error ? fail_errno(path + ": cannot be locked", error) : Result<void>();
+}
+
+/// Opens a block device as its only user: the kernel refuses what is mounted, and mounts no more.
+Result<kvm::Fd> open_exclusively(const std::string& path) {
+    kvm::Fd file(-1);
+    const int error = try_a_while([&] {
+        file = kvm::Fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
+        return file.valid();
+    });
+    if (error) {
+        return fail_errno(path + ": is mounted or in use", error);
+    }
+    return file;
 }
 
 bool same_file(const kvm::Fd& a, const kvm::Fd& b) {
@@ -76,11 +96,7 @@ Result<Image> Image::open(const ImageConfig& config) {
     KVM_TRY(image.measure());
     KVM_TRY(lock(config.path, image.file_, config.access));
     if (image.block_device_ && config.access == Access::read_write) {
-        // The kernel refuses what is mounted, and mounts no more while this is open.
-        image.exclusive_ = kvm::Fd(::open(config.path.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
-        if (!image.exclusive_.valid()) {
-            return fail_errno(config.path + ": is mounted or in use", errno);
-        }
+        image.exclusive_ = KVM_TRY(open_exclusively(config.path));
     }
     if (config.caching == Caching::direct) {
         KVM_TRY(image.open_direct());
