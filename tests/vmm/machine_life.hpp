@@ -139,6 +139,7 @@ TYPED_TEST_P(MachineLife, StopsAndIsDestroyedInEveryState) {
             }
             if (state == 2) {
                 must(m.pause());
+                EXPECT_GT(Resources::now().threads, before.threads);
             }
             if (stopped || state == 3) {
                 m.stop();

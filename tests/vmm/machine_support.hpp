@@ -44,12 +44,14 @@ struct Resources {
                    << " mappings";
     }
 
-    /// Whether a line of /proc/self/maps is a guest's anonymous RAM. It has no name: what tells it
-    /// from heaps and threads' stacks, which are the C library's to keep, is that it begins and
-    /// ends at a huge page's border. Sanitizers have such memory of their own.
-    static bool is_ram(const std::string& line) {
+    /// Whether the mapping that a line of /proc/self/smaps begins, with these VmFlags (proc(5)), is
+    /// a guest's anonymous RAM. It has no name: what tells it from heaps and threads' stacks, which
+    /// are the C library's to keep, is that it begins and ends at a huge page's border, as one
+    /// stack in some hundred does, and that it is not reserved, as heaps are not, or of huge pages.
+    /// Sanitizers have such memory of their own.
+    static bool is_ram(const std::string& mapping, const std::string& flags) {
         constexpr unsigned long long huge_page = 2 << 20;
-        std::istringstream words(line);
+        std::istringstream words(mapping);
         unsigned long long begin = 0, end = 0;
         char dash = 0;
         std::string access, rest;
@@ -57,7 +59,25 @@ struct Resources {
         std::getline(words >> std::ws, rest);
         return !sanitized && access == "rw-p" && rest.starts_with("00000000 00:00 0") &&
                rest.find_first_of("/[") == rest.npos && begin % huge_page == 0 &&
-               end % huge_page == 0;
+               end % huge_page == 0 &&
+               (flags.find(" nr") != flags.npos || flags.find(" hg") != flags.npos);
+    }
+    /// Whether a line of /proc/self/task/N/stat (proc(5)) is of a thread of ours that goes on: one
+    /// that was joined is there for a moment yet, and has the kernel's PF_EXITING by then.
+    static bool is_live_thread_of_machine(const std::string& stat) {
+        constexpr unsigned pf_exiting = 4;
+        const std::size_t name = stat.find('(') + 1, end = stat.rfind(')');
+        if (name == 0 || end == stat.npos) {
+            return false;  // gone while we looked
+        }
+        std::istringstream words(stat.substr(end + 1));
+        std::string state;
+        long parent = 0, group = 0, session = 0, terminal = 0, foreground = 0;
+        unsigned flags = 0;
+        words >> state >> parent >> group >> session >> terminal >> foreground >> flags;
+        const std::string_view rest = std::string_view(stat).substr(name);
+        return (rest.starts_with("vcpu") || rest.starts_with("machine")) &&
+               (flags & pf_exiting) == 0;
     }
     static Resources now() {
         namespace fs = std::filesystem;
@@ -65,13 +85,17 @@ struct Resources {
         const fs::directory_iterator fds("/proc/self/fd");
         found.descriptors = static_cast<std::size_t>(std::distance(begin(fds), end(fds)));
         for (const auto& task : fs::directory_iterator("/proc/self/task")) {
-            std::string name;
-            std::getline(std::ifstream(task.path() / "comm") >> std::ws, name);
-            found.threads += name.starts_with("vcpu") || name.starts_with("machine");
+            std::string stat;
+            std::getline(std::ifstream(task.path() / "stat"), stat);
+            found.threads += is_live_thread_of_machine(stat);
         }
-        std::ifstream maps("/proc/self/maps");
-        for (std::string line; std::getline(maps, line);) {
-            found.mappings += line.find("kvm") != std::string::npos || is_ram(line);
+        std::ifstream maps("/proc/self/smaps");
+        for (std::string line, mapping; std::getline(maps, line);) {
+            if (line.starts_with("VmFlags:")) {
+                found.mappings += mapping.find("kvm") != std::string::npos || is_ram(mapping, line);
+            } else if (line.find('-') < line.find(':')) {
+                mapping = line;
+            }
         }
         return found;
     }
