@@ -8,27 +8,17 @@ import functools
 import os
 import re
 import sys
-import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
 import linux_guest  # noqa: E402
 
-MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_console",
-           "virtio_balloon")
+MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_console")
 MIB = 1 << 20
 BALLOON = 128 * MIB
 
 # The guest's only program. The host answers "go" on hvc0 when it has seen what it wants.
-INIT = r"""#!/bin/busybox sh
-export PATH=/bin
-/bin/busybox --install -s /bin
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-mount -t tmpfs -o size=100% tmp /tmp
-exec </dev/console >/dev/console 2>&1
-for module in @MODULES@; do [ $module = virtio_balloon ] || insmod /modules/$module.ko; done
+INIT = r"""
 exec </dev/hvc0 >/dev/hvc0 2>&1
 fill() {
     dd if=/dev/zero of=/tmp/much bs=1M count=200 2>/dev/null
@@ -111,12 +101,8 @@ print("host: status", run.wait(), flush=True)
 @functools.cache
 def outcome():
     """What one run of the lab printed."""
-    with tempfile.TemporaryDirectory() as made:
-        initrd = os.path.join(made, "initrd")
-        init = INIT.replace("@MODULES@", " ".join(MODULES))
-        linux_guest.write_initrd(initrd, ("proc", "sys", "tmp"), {"init": init}, MODULES)
-        return linux_guest.run_in_lab("/usr/bin/python3", "-c", INSIDE, KVMXX, linux_guest.kernel(), initrd,
-                                      str(BALLOON))
+    return linux_guest.run_guest(("/usr/bin/python3", "-c", INSIDE, KVMXX), INIT, MODULES, str(BALLOON),
+                                 later=["virtio_balloon"])
 
 
 class Balloon(unittest.TestCase):

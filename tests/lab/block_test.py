@@ -8,7 +8,6 @@ import functools
 import os
 import re
 import sys
-import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -16,15 +15,7 @@ import linux_guest  # noqa: E402
 
 MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
 
-INIT = r"""#!/bin/busybox sh
-export PATH=/bin
-/bin/busybox --install -s /bin
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-mount -t tmpfs tmp /tmp
-exec </dev/console >/dev/console 2>&1
-for module in @MODULES@; do insmod /modules/$module.ko; done
+INIT = r"""
 while ! [ -b /dev/vdb ]; do sleep 0.1; done
 dd if=/dev/urandom of=/tmp/data bs=1M count=4 2>/dev/null
 written=0
@@ -92,11 +83,7 @@ echo "host: the device has $(($(stat -c '%b * %B' device) / 1024)) KiB"
 @functools.cache
 def outcome():
     """What one run of the lab printed."""
-    with tempfile.TemporaryDirectory() as made:
-        initrd = os.path.join(made, "initrd")
-        init = INIT.replace("@MODULES@", " ".join(MODULES))
-        linux_guest.write_initrd(initrd, ("proc", "sys", "tmp"), {"init": init}, MODULES)
-        return linux_guest.run_in_lab("bash", "-c", INSIDE, "inside", KVMXX, linux_guest.kernel(), initrd)
+    return linux_guest.run_guest(("bash", "-c", INSIDE, "inside", KVMXX), INIT, MODULES)
 
 
 class HostDisks(unittest.TestCase):

@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -15,6 +16,17 @@ from labkit.image import cpio  # noqa: E402
 
 SKIPPED = 77
 FETCH = [os.path.join(ROOT, "tools/fetch-kernel"), "cloud-amd64"]
+# How a guest's program begins: all that busybox has, the usual file systems, the console, modules.
+PROLOGUE = r"""#!/bin/busybox sh
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs -o size=100% tmp /tmp
+exec </dev/console >/dev/console 2>&1
+for module in @MODULES@; do insmod /modules/$module.ko; done
+"""
 PROGRAM, DIRECTORY = stat.S_IFREG | 0o755, stat.S_IFDIR | 0o755
 
 
@@ -54,6 +66,16 @@ def run_in_lab(*command, timeout=380, options=()):
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
     print(lab.stdout)
     return lab.stdout
+
+
+def run_guest(command, program, modules, *arguments, later=(), programs=None, options=()):
+    """What a command prints in the lab that runs a guest: its last arguments are the kernel, an initial RAM disk with `program`,
+    a script of busybox's shell behind PROLOGUE, and `arguments`. The modules are inserted, `later` but there."""
+    with tempfile.TemporaryDirectory() as made:
+        initrd = os.path.join(made, "initrd")
+        prologue = PROLOGUE.replace("@MODULES@", " ".join(map(os.path.basename, modules)))
+        write_initrd(initrd, ("proc", "sys", "tmp"), {"init": prologue + program, **(programs or {})}, (*modules, *later))
+        return run_in_lab(*command, kernel(), initrd, *arguments, options=options)
 
 
 def main(*tools):

@@ -8,7 +8,6 @@ import functools
 import os
 import re
 import sys
-import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -18,13 +17,7 @@ MODULES = ("drivers/acpi/button", "drivers/input/evdev", "drivers/misc/pvpanic/p
            "drivers/misc/pvpanic/pvpanic-mmio")
 
 # The guest's only program: what it does is the command line's last word.
-INIT = r"""#!/bin/busybox sh
-export PATH=/bin
-/bin/busybox --install -s /bin
-mount -t proc proc /proc
-mount -t devtmpfs dev /dev
-exec </dev/console >/dev/console 2>&1
-for module in button evdev pvpanic pvpanic-mmio; do insmod /modules/$module.ko; done
+INIT = r"""
 echo "guest: $(nproc) CPUs, $(grep -c ^processor /proc/cpuinfo) listed"
 grep -q ACPI:Ged /proc/interrupts && echo "guest: has an event device"
 case $(cat /proc/cmdline) in
@@ -77,10 +70,7 @@ cat /tmp/button
 @functools.cache
 def outcome():
     """{machine: (status, output)} of one run of the lab."""
-    with tempfile.TemporaryDirectory() as made:
-        initrd = os.path.join(made, "initrd")
-        linux_guest.write_initrd(initrd, ("proc",), {"init": INIT}, MODULES)
-        printed = linux_guest.run_in_lab("bash", "-c", INSIDE, "inside", KVMXX, linux_guest.kernel(), initrd)
+    printed = linux_guest.run_guest(("bash", "-c", INSIDE, "inside", KVMXX), INIT, MODULES)
     found = re.findall(r"^=== (\w+)\n(.*?)^=== status (\d+)$", printed, re.S | re.M)
     return {name: (int(status), output) for name, output, status in found}
 

@@ -9,7 +9,6 @@ import functools
 import os
 import re
 import sys
-import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -18,14 +17,7 @@ import linux_guest  # noqa: E402
 MODULES = ("virtio_ring", "virtio", "virtio_mmio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
            "net/core/failover", "net_failover", "virtio_net")
 
-INIT = r"""#!/bin/busybox sh
-export PATH=/bin
-/bin/busybox --install -s /bin
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-exec </dev/console >/dev/console 2>&1
-for module in @MODULES@; do insmod /modules/$module.ko; done
+INIT = r"""
 ip link set lo up
 ip link set eth0 up
 echo "guest: mac $(cat /sys/class/net/eth0/address) mtu $(cat /sys/class/net/eth0/mtu) queues" $(ls /sys/class/net/eth0/queues) \
@@ -112,11 +104,8 @@ cat /tmp/tap
 @functools.cache
 def outcome():
     """{machine: (status, output)} of one run of the lab."""
-    with tempfile.TemporaryDirectory() as made:
-        initrd = os.path.join(made, "initrd")
-        init = INIT.replace("@MODULES@", " ".join(map(os.path.basename, MODULES)))
-        linux_guest.write_initrd(initrd, ("proc", "sys", "tmp"), {"init": init, "dhcp": DHCP}, MODULES)
-        printed = linux_guest.run_in_lab("bash", "-c", INSIDE, "inside", KVMXX, linux_guest.kernel(), initrd)
+    printed = linux_guest.run_guest(("bash", "-c", INSIDE, "inside", KVMXX), INIT, MODULES,
+                                    programs={"dhcp": DHCP})
     found = re.findall(r"^=== (\w+)\n(.*?)^=== status (\d+)$", printed, re.S | re.M)
     return {name: (int(status), output) for name, output, status in found}
 

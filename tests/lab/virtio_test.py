@@ -7,7 +7,6 @@ vsock in both directions. GUEST is virtio_guest.c, static. 77 where the lab cann
 import functools
 import os
 import sys
-import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -17,15 +16,7 @@ MODULES = ("virtio_ring", "virtio", "virtio_mmio", "virtio-rng", "virtio_console
            "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport")
 
 # The guest's only program.
-INIT = r"""#!/bin/busybox sh
-export PATH=/bin
-/bin/busybox --install -s /bin
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-mount -t tmpfs tmp /tmp
-exec </dev/console >/dev/console 2>&1
-for module in @MODULES@; do insmod /modules/$module.ko; done
+INIT = r"""
 echo "guest: entropy from $(cat /sys/class/misc/hw_random/rng_current)," \
     "$(dd if=/dev/hwrng bs=32 count=4 2>/dev/null | wc -c) bytes"
 for port in /sys/class/virtio-ports/*; do
@@ -131,12 +122,8 @@ print("host: status", run.wait(), flush=True)
 @functools.cache
 def outcome():
     """What one run of the lab printed."""
-    with tempfile.TemporaryDirectory() as made:
-        initrd = os.path.join(made, "initrd")
-        programs = {"init": INIT.replace("@MODULES@", " ".join(MODULES)), "bin/virtio_guest": linux_guest.read(GUEST)}
-        linux_guest.write_initrd(initrd, ("proc", "sys", "tmp"), programs, MODULES)
-        return linux_guest.run_in_lab("/usr/bin/python3", "-c", INSIDE, KVMXX, linux_guest.kernel(), initrd,
-                                      options=("--mem", "1536"))
+    return linux_guest.run_guest(("/usr/bin/python3", "-c", INSIDE, KVMXX), INIT, MODULES,
+                                 programs={"bin/virtio_guest": linux_guest.read(GUEST)}, options=("--mem", "1536"))
 
 
 class SmallDevices(unittest.TestCase):
