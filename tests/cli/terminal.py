@@ -112,8 +112,10 @@ class Terminal(program.ProgramTest):
                   signal.SIGIO, signal.SIGPWR, signal.SIGRTMIN, signal.SIGRTMAX)
         for number in faults + others:
             with self.subTest(number.name):
-                process = self.start(program.SPIN)
+                process = self.start(program.ECHO)
                 self.wait_for_raw()
+                self.type(b"a")
+                self.read_until(b"a")  # all threads run: a thread sanitizer cannot be sent faults before
                 process.send_signal(number)
                 self.assert_ended(process, -number)
 
