@@ -148,11 +148,6 @@ protected:
         }
         return names;
     }
-    static std::size_t threads() {
-        const std::filesystem::directory_iterator tasks("/proc/self/task");
-        return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
-    }
-
     const std::filesystem::path directory = [] {
         std::string name =
             (std::filesystem::temp_directory_path() / "kvmxx-devices-XXXXXX").string();
@@ -162,7 +157,7 @@ protected:
 
 TEST_F(WithAllDevices, AMachineThatIsNotMadeLeavesNoFilesThreadsAndDescriptors) {
     const std::set<std::string> before = files();
-    const std::size_t threads_before = threads();
+    const std::size_t threads = test::Thread::all().size();
     const test::Resources resources = test::Resources::now();
     for (const auto transport : {VirtioTransport::mmio, VirtioTransport::pci}) {
         config.virtio_transport = transport;
@@ -187,7 +182,7 @@ TEST_F(WithAllDevices, AMachineThatIsNotMadeLeavesNoFilesThreadsAndDescriptors) 
         std::filesystem::remove(directory / "trace");
     }
     EXPECT_EQ(test::Resources::now(), resources);
-    EXPECT_EQ(threads(), threads_before);
+    EXPECT_EQ(test::Thread::all().size(), threads);
 }
 
 TEST_F(WithAllDevices, AFileThatWasThereStaysIfTheMachineIsNotMade) {

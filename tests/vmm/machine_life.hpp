@@ -50,11 +50,9 @@ struct StuckConsole final : Console {
 /// The threads of this process of that name.
 inline std::vector<pid_t> threads_named(std::string_view wanted) {
     std::vector<pid_t> found;
-    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-        std::string name;
-        std::getline(std::ifstream(task.path() / "comm"), name);
-        if (name == wanted) {
-            found.push_back(std::stoi(task.path().filename()));
+    for (const Thread& thread : Thread::all()) {
+        if (thread.name == wanted) {
+            found.push_back(thread.id);
         }
     }
     return found;

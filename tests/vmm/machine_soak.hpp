@@ -173,12 +173,10 @@ struct Footprint {
     std::size_t resident = 0;  ///< bytes
 
     static Footprint now() {
-        namespace fs = std::filesystem;
-        const auto count = [](const char* path) {
-            const fs::directory_iterator entries(path);
-            return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
-        };
-        Footprint found{.descriptors = count("/proc/self/fd"), .threads = count("/proc/self/task")};
+        const std::filesystem::directory_iterator fds("/proc/self/fd");
+        Footprint found{
+            .descriptors = static_cast<std::size_t>(std::distance(begin(fds), end(fds))),
+            .threads = Thread::all().size()};
         std::ifstream maps("/proc/self/maps");
         for (std::string line; std::getline(maps, line);) {
             ++found.mappings;

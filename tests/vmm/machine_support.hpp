@@ -10,6 +10,7 @@
 #include <string>
 #include <vmm/machine/console.hpp>
 #include <vmm/sanitized.hpp>
+#include <vmm/threads.hpp>
 
 namespace vmm::test {
 
@@ -62,32 +63,13 @@ struct Resources {
                end % huge_page == 0 &&
                (flags.find(" nr") != flags.npos || flags.find(" hg") != flags.npos);
     }
-    /// Whether a line of /proc/self/task/N/stat (proc(5)) is of a thread of ours that goes on: one
-    /// that was joined is there for a moment yet, and has the kernel's PF_EXITING by then.
-    static bool is_live_thread_of_machine(const std::string& stat) {
-        constexpr unsigned pf_exiting = 4;
-        const std::size_t name = stat.find('(') + 1, end = stat.rfind(')');
-        if (name == 0 || end == stat.npos) {
-            return false;  // gone while we looked
-        }
-        std::istringstream words(stat.substr(end + 1));
-        std::string state;
-        long parent = 0, group = 0, session = 0, terminal = 0, foreground = 0;
-        unsigned flags = 0;
-        words >> state >> parent >> group >> session >> terminal >> foreground >> flags;
-        const std::string_view rest = std::string_view(stat).substr(name);
-        return (rest.starts_with("vcpu") || rest.starts_with("machine")) &&
-               (flags & pf_exiting) == 0;
-    }
     static Resources now() {
         namespace fs = std::filesystem;
         Resources found;
         const fs::directory_iterator fds("/proc/self/fd");
         found.descriptors = static_cast<std::size_t>(std::distance(begin(fds), end(fds)));
-        for (const auto& task : fs::directory_iterator("/proc/self/task")) {
-            std::string stat;
-            std::getline(std::ifstream(task.path() / "stat"), stat);
-            found.threads += is_live_thread_of_machine(stat);
+        for (const Thread& thread : Thread::all()) {
+            found.threads += thread.name.starts_with("vcpu") || thread.name.starts_with("machine");
         }
         std::ifstream maps("/proc/self/smaps");
         for (std::string line, mapping; std::getline(maps, line);) {
