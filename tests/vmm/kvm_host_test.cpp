@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <support/require.hpp>
 #include <vmm/host/examine.hpp>
 #include <vmm/host/probe.hpp>
@@ -43,9 +43,9 @@ TEST_F(HostOfKvm, ProbeCountsWhatTheListsHold) {
 }
 
 TEST_F(HostOfKvm, ProbeMeasuresExitsAndKernelModeInHalfASecond) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // of CPU time: others may have the CPU, too
     const Report report = probe();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    const auto took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     ASSERT_TRUE(report.kvm);
     ASSERT_TRUE(report.kvm->exit_latency) << report.kvm->exit_latency.why;
     const ExitLatency& latency = *report.kvm->exit_latency;
@@ -57,7 +57,7 @@ TEST_F(HostOfKvm, ProbeMeasuresExitsAndKernelModeInHalfASecond) {
     EXPECT_EQ(speed.mode == KernelMode::interpreted,
               speed.instructions_per_second < interpreted_below);
     RecordProperty("instructions_per_second", std::to_string(speed.instructions_per_second));
-    EXPECT_LT(took.count(), 2.0) << "less than 0.5 s where nobody else has the CPU";
+    EXPECT_LT(took, 2.0) << "less than 0.5 s, but for sanitizers and the lab";
 }
 
 TEST_F(HostOfKvm, ProbeSaysTheSameModeEachTime) {

@@ -229,12 +229,12 @@ TYPED_TEST_P(MachineLife, PausesAlsoWhileTheConsoleTakesNothing) {
 
 TYPED_TEST_P(MachineLife, PausesDoNotCountForItsTimeout) {
     MachineConfig c = this->config(spin);
-    c.timeout = 450ms;
+    c.timeout = 1500ms;
     auto m = must(this->maker.create(c, spin, this->console));
     must(m.start());
     std::this_thread::sleep_for(50ms);  // its clock runs: the pause has to stop it
     must(m.pause());
-    std::this_thread::sleep_for(600ms);
+    std::this_thread::sleep_for(1600ms);
     EXPECT_EQ(m.state(), MachineState::paused);
     must(m.resume());
     EXPECT_EQ(must(m.wait()).reason, EndReason::timeout);
