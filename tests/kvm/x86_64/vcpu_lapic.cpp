@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <cerrno>
 #include <support/guest.hpp>
+#include <vector>
 
 KVMXX_GUEST(tpr)
 KVMXX_GUEST_LABEL(tpr, write)
@@ -41,18 +42,27 @@ TEST_F(VcpuLapic, ReportsAccessesToTheTaskPriority) {
     Guest guest(kvm(), with_irqchip);
     guest.load_long(guests::tpr());
     ASSERT_OK(guest.vcpu().tpr_access_reporting(Switch::on));
-    const Exit first = guest.run();
-    if (first.reason() == ExitReason::io) {
-        GTEST_SKIP() << "needs a KVM that stops at an access to the task priority: this one "
-                        "interprets on";
+    std::vector<exit::TprAccess> accesses;
+    const auto collect = [&] {
+        const Exit exit = guest.run();
+        if (exit.reason() == ExitReason::io) {
+            EXPECT_EQ(number_of(guest.payload<exit::IoOut>(exit).data), 0x20u);
+            return false;
+        }
+        accesses.push_back(guest.payload<exit::TprAccess>(exit));
+        return true;
+    };
+    while (collect()) {
     }
-    const auto write = guest.payload<exit::TprAccess>(first);
-    EXPECT_TRUE(write.is_write);
-    EXPECT_EQ(write.rip, Gva(layout::long_code + guests::tpr_write()));
-    const auto read = guest.run_to<exit::TprAccess>();
-    EXPECT_FALSE(read.is_write);
-    EXPECT_EQ(read.rip, Gva(layout::long_code + guests::tpr_read()));
-    EXPECT_EQ(number_of(guest.run_to<exit::IoOut>().data), 0x20u);
+    if (accesses.size() < 2) {
+        GTEST_SKIP() << "needs a KVM that stops at each access to the task priority: this one "
+                        "interprets on, unless something else had it stop";
+    }
+    ASSERT_EQ(accesses.size(), 2u);
+    EXPECT_TRUE(accesses[0].is_write);
+    EXPECT_EQ(accesses[0].rip, Gva(layout::long_code + guests::tpr_write()));
+    EXPECT_FALSE(accesses[1].is_write);
+    EXPECT_EQ(accesses[1].rip, Gva(layout::long_code + guests::tpr_read()));
 }
 
 TEST_F(VcpuLapic, DoesNotReportAccessesToTheTaskPriorityUnasked) {
