@@ -101,7 +101,7 @@ TEST(Settings, OfAnyMachineAreWrittenToAFileThatMakesTheSameMachine) {
     config.grace = std::chrono::milliseconds(2500);
     config.acpi = AcpiHardware::fixed;
     config.devices.rtc = config.devices.pvpanic = false;
-    config.fw_cfg = {{"opt/a", "/tmp/a=b"}, {"opt/b", "b"}};
+    config.fw_cfg = {{"opt/a", "/tmp/a=b"}, {"opt/b", "/b"}};
     config.test_devices = true;
     config.memory_backing = backing::File{.path = "/a,b\"c", .sharing = Sharing::shared};
     config.prefault = config.merge_memory = true;
@@ -289,8 +289,8 @@ TEST(Settings, OfKernelsAreWhatTheyStartBy) {
     EXPECT_EQ(refusal("module", ""), "'' is not FILE or FILE,ARGUMENTS");
     MachineConfig config;
     for (const auto& [name, value] : {std::pair{"protocol", "pvh"},
-                                      {"module", "a,b c,d"},
-                                      {"module", "e"},
+                                      {"module", "/a,b c,d"},
+                                      {"module", "/e"},
                                       {"unpack", "guest"},
                                       {"kernel-cache", "none"}}) {
         EXPECT_TRUE(find_setting(name)->set(config, value));
@@ -302,9 +302,9 @@ TEST(Settings, OfKernelsAreWhatTheyStartBy) {
     EXPECT_EQ(again.boot.unpack, Unpack::guest);
     EXPECT_EQ(again.boot.cache, "");
     ASSERT_EQ(again.boot.modules.size(), 2u);
-    EXPECT_EQ(again.boot.modules[0].path, "a");
+    EXPECT_EQ(again.boot.modules[0].path, "/a");
     EXPECT_EQ(again.boot.modules[0].arguments, "b c,d");
-    EXPECT_EQ(again.boot.modules[1].path, "e");
+    EXPECT_EQ(again.boot.modules[1].path, "/e");
 }
 
 TEST(Settings, OfFlatBinariesAreTheAddressesTheyWereGiven) {
@@ -329,17 +329,25 @@ TEST(Settings, OfFlatBinariesAreTheAddressesTheyWereGiven) {
 TEST(ConfigFiles, TakeNumbersAsTheyAreAndPathsFromTheirOwnDirectory) {
     const ConfigFile file(
         "kernel = \"vmlinuz\"\ninitrd = '/abs/initrd'\nmemory = 1048576\n"
-        "cpus = 3\ntimeout = 2.5\n");
+        "cpus = 3\ntimeout = 2.5\nmodule = ['m,a=b', '/abs/m']\nfw-cfg = ['opt/a=data']\n"
+        "kernel-cache = 'cache'\n");
     MachineConfig config;
     const auto done = read_config_file(config, file.path());
     ASSERT_TRUE(done) << done.error().message;
     const auto directory = std::filesystem::path(file.path()).parent_path();
     EXPECT_EQ(config.boot.kernel, (directory / "vmlinuz").string());
     EXPECT_EQ(config.boot.initrd, "/abs/initrd");
+    ASSERT_EQ(config.boot.modules.size(), 2u);
+    EXPECT_EQ(config.boot.modules[0].path, (directory / "m").string());
+    EXPECT_EQ(config.boot.modules[0].arguments, "a=b");
+    EXPECT_EQ(config.boot.modules[1].path, "/abs/m");
+    ASSERT_EQ(config.fw_cfg.size(), 1u);
+    EXPECT_EQ(config.fw_cfg[0].path, (directory / "data").string());
+    EXPECT_EQ(config.boot.cache, (directory / "cache").string());
     EXPECT_EQ(config.memory_bytes, 1u << 20);
     EXPECT_EQ(done->at("initrd"), file.path() + ":2");
     EXPECT_EQ(done->at("timeout"), file.path() + ":5");
-    EXPECT_EQ(done->size(), 5u);
+    EXPECT_EQ(done->size(), 8u);
     EXPECT_EQ(config.cpus, 3u);
     EXPECT_EQ(config.timeout, std::chrono::milliseconds(2500));
     EXPECT_FALSE(config.boot.cmdline);

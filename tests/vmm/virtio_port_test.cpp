@@ -47,9 +47,10 @@ protected:
     }
     std::string path(const char* name) { return (directory / name).string(); }
     static std::string take(const kvm::Fd& fd) {
-        std::array<char, 4096> text;
+        std::string text(1 << 18, 0);
         const ssize_t n = ::read(fd.number(), text.data(), text.size());
-        return {text.data(), n < 0 ? 0 : static_cast<std::size_t>(n)};
+        text.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+        return text;
     }
     std::unique_ptr<Console> device;
 };

@@ -52,6 +52,8 @@ struct Setting {
     std::vector<std::string> (*get)(const MachineConfig& config);
     /// What a value is made of, "key=value,flag": a comma in it is written twice. None for others.
     std::span<const Key> keys = {};
+    /// The part of a value that is a path, as SettingKind::path's whole is; none: empty.
+    std::string_view (*path_in)(std::string_view value) = nullptr;
 };
 
 /// All settings, in the order of a manual.

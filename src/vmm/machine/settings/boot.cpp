@@ -69,6 +69,10 @@ Values get_modules(const MachineConfig& config) {
     return modules;
 }
 
+std::string_view path_of_module(std::string_view text) { return text.substr(0, text.find(',')); }
+
+std::string_view path_of_cache(std::string_view text) { return text == "none" ? "" : text; }
+
 Result<void> set_unpack(MachineConfig& config, const std::string& text) {
     if (text != "host" && text != "guest") {
         return refuse(text, "host or guest");
@@ -104,7 +108,7 @@ constexpr std::array table{
             "How the kernel starts: auto, linux64, linux32, pvh or multiboot", "flat16 flat64",
             set_protocol, get_protocol},
     Setting{"module", list, "FILE[,ARGUMENTS]", "A file for a PVH or Multiboot kernel",
-            "flat16 flat64", add_module, get_modules},
+            "flat16 flat64", add_module, get_modules, no_keys, path_of_module},
     Setting{"unpack", SettingKind::text, "WHO",
             "Who unpacks a bzImage: host, once, or guest, which has KASLR", "", set_unpack,
             [](const MachineConfig& c) {
@@ -119,7 +123,8 @@ constexpr std::array table{
             [](const MachineConfig& c) {
                 return c.boot.cache ? Values{c.boot.cache->empty() ? "none" : *c.boot.cache}
                                     : Values{};
-            }},
+            },
+            no_keys, path_of_cache},
     Setting{"flat16", SettingKind::text, "ADDRESS",
             "FILE is 16-bit code: load it there and start it in real mode", "flat64 initrd cmdline",
             set_flat16, get_flat16},

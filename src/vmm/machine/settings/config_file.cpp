@@ -132,6 +132,20 @@ Result<std::string> resolve_parts(const Setting& setting, const std::string& tex
     return values.text();
 }
 
+/// The same of a value that is not made of parts.
+std::string resolve_whole(const Setting& setting, const std::string& text,
+                          const std::string& config_path) {
+    if (setting.kind == SettingKind::path) {
+        return resolve(text, config_path);
+    }
+    const std::string_view part = setting.path_in ? setting.path_in(text) : std::string_view();
+    if (part.empty()) {
+        return text;
+    }
+    const auto begin = static_cast<std::size_t>(part.data() - text.data());
+    return std::string(text).replace(begin, part.size(), resolve(std::string(part), config_path));
+}
+
 /// The value as the setting takes it, from a node that is no list.
 Result<std::string> value_of(const Setting& setting, const toml::node& node,
                              const std::string& path) {
@@ -147,7 +161,7 @@ Result<std::string> value_of(const Setting& setting, const toml::node& node,
     if (!setting.keys.empty()) {
         return resolve_parts(setting, *text, path);
     }
-    return setting.kind == SettingKind::path ? resolve(*text, path) : *text;
+    return resolve_whole(setting, *text, path);
 }
 
 Result<void> put(MachineConfig& config, const Setting& setting, const toml::node& node,

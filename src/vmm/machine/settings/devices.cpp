@@ -74,6 +74,11 @@ Values get_fw_cfg(const MachineConfig& config) {
     return files;
 }
 
+std::string_view path_of_fw_cfg(std::string_view text) {
+    const std::size_t equals = text.find('=');
+    return equals == text.npos ? "" : text.substr(equals + 1);
+}
+
 Result<void> check_fw_cfg(const MachineConfig& config) {
     if (!config.fw_cfg.empty() && !config.devices.fw_cfg) {
         return about_setting("fw-cfg", Error("does not go with --without fw-cfg", EINVAL));
@@ -125,7 +130,7 @@ constexpr std::array table{
     Setting{"without", list, "DEVICE", "Leave out i8042, rtc, debug-console, pvpanic or fw-cfg", "",
             set_without, get_without},
     Setting{"fw-cfg", list, "NAME=FILE", "A file for the guest, by fw_cfg", "", add_fw_cfg,
-            get_fw_cfg},
+            get_fw_cfg, no_keys, path_of_fw_cfg},
     Setting{"virtio-transport", SettingKind::text, "KIND",
             "What virtio devices are to the guest: mmio or pci", "", set_transport,
             [](const MachineConfig& c) {

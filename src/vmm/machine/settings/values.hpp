@@ -63,6 +63,9 @@ std::string name_of(const Names<T, N>& names, T value) {
         std::ranges::find(names, value, [](const auto& e) { return e.second; })->first);
 }
 
+/// Of a setting whose value is not made of parts.
+inline constexpr std::span<const Key> no_keys;
+
 /// A setting that is on or off.
 template <bool MachineConfig::* field>
 constexpr Setting flag_of(std::string_view name, std::string_view help) {
