@@ -15,7 +15,6 @@ __all__ = ["add_options", "check", "compile_c", "cpio", "print_exits", "run", "r
 
 
 def add_options(parser):
-    parser.add_argument("--runs", type=int, default=3, help="runs of each VMM that count (default: 3)")
     parser.add_argument("--program", default=os.path.join(ROOT, "build/release/bin/kvmxx"), help="the kvmxx to measure")
 
 
