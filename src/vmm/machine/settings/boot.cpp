@@ -51,13 +51,14 @@ Values get_protocol(const MachineConfig& config) {
                : Values{};
 }
 
+std::string_view path_of_module(std::string_view text) { return text.substr(0, text.find(',')); }
+
 Result<void> add_module(MachineConfig& config, const std::string& text) {
-    const std::size_t comma = text.find(',');
-    if (text.empty() || comma == 0) {
+    const std::string path(path_of_module(text));
+    if (path.empty()) {
         return refuse(text, "FILE or FILE,ARGUMENTS");
     }
-    config.boot.modules.push_back(
-        {text.substr(0, comma), comma == text.npos ? "" : text.substr(comma + 1)});
+    config.boot.modules.push_back({path, path == text ? "" : text.substr(path.size() + 1)});
     return {};
 }
 
@@ -68,8 +69,6 @@ Values get_modules(const MachineConfig& config) {
     }
     return modules;
 }
-
-std::string_view path_of_module(std::string_view text) { return text.substr(0, text.find(',')); }
 
 std::string_view path_of_cache(std::string_view text) { return text == "none" ? "" : text; }
 

@@ -57,12 +57,17 @@ Values get_without(const MachineConfig& config) {
     return names;
 }
 
-Result<void> add_fw_cfg(MachineConfig& config, const std::string& text) {
+std::string_view path_of_fw_cfg(std::string_view text) {
     const std::size_t equals = text.find('=');
-    if (equals == text.npos || equals == 0 || equals + 1 == text.size()) {
+    return equals == text.npos ? "" : text.substr(equals + 1);
+}
+
+Result<void> add_fw_cfg(MachineConfig& config, const std::string& text) {
+    const std::string path(path_of_fw_cfg(text));
+    if (path.empty() || text[0] == '=') {
         return refuse(text, "NAME=FILE");
     }
-    config.fw_cfg.push_back({text.substr(0, equals), text.substr(equals + 1)});
+    config.fw_cfg.push_back({text.substr(0, text.find('=')), path});
     return {};
 }
 
@@ -72,11 +77,6 @@ Values get_fw_cfg(const MachineConfig& config) {
         files.push_back(file.name + "=" + file.path);
     }
     return files;
-}
-
-std::string_view path_of_fw_cfg(std::string_view text) {
-    const std::size_t equals = text.find('=');
-    return equals == text.npos ? "" : text.substr(equals + 1);
 }
 
 Result<void> check_fw_cfg(const MachineConfig& config) {
