@@ -148,6 +148,7 @@ protected:
         }
         return names;
     }
+
     const std::filesystem::path directory = [] {
         std::string name =
             (std::filesystem::temp_directory_path() / "kvmxx-devices-XXXXXX").string();

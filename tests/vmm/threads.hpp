@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 #include <sys/types.h>
+#include <utility>
 #include <vector>
 
 namespace vmm::test {
@@ -26,11 +27,12 @@ struct Thread {
             if (begin == stat.npos || end == stat.npos) {
                 continue;  // gone while we looked
             }
-            constexpr unsigned pf_exiting = 4, pf_io_worker = 16;  // the kernel's, of all versions
+            constexpr unsigned pf_exiting = 4;  // the kernel's, of all versions
+            std::string name = stat.substr(begin + 1, end - begin - 1);
             std::istringstream words(stat.substr(end + 1));
             const std::vector<std::string> fields{std::istream_iterator<std::string>(words), {}};
-            if ((std::stoul(fields.at(6)) & (pf_exiting | pf_io_worker)) == 0) {
-                found.push_back({std::stoi(stat), stat.substr(begin + 1, end - begin - 1)});
+            if ((std::stoul(fields.at(6)) & pf_exiting) == 0 && !name.starts_with("iou-")) {
+                found.push_back({std::stoi(stat), std::move(name)});
             }
         }
         return found;

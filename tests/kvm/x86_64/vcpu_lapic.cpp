@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <cerrno>
+#include <cstdlib>
 #include <support/guest.hpp>
 #include <vector>
 
@@ -54,7 +55,7 @@ TEST_F(VcpuLapic, ReportsAccessesToTheTaskPriority) {
     };
     while (collect()) {
     }
-    if (accesses.size() < 2) {
+    if (accesses.size() < 2 && !std::getenv("KVMXX_LAB")) {  // whose KVM reports both
         GTEST_SKIP() << "needs a KVM that stops at each access to the task priority: this one "
                         "interprets on, unless something else had it stop";
     }
